@@ -1,0 +1,129 @@
+//! Sizes, counts and waiting times. The unit is in the name or in the type.
+
+use std::time::Duration;
+
+/// Largest content of an entry, in bytes of UTF-8.
+pub const ENTRY_CONTENT_MAX_BYTES: usize = 1_048_576;
+
+/// Largest single field of an entry's meta, in bytes.
+pub const META_FIELD_MAX_BYTES: usize = 256;
+
+/// Largest meta of an entry, all fields together, in bytes.
+pub const META_TOTAL_MAX_BYTES: usize = 2_048;
+
+/// Largest entry id that is accepted, in bytes.
+pub const ENTRY_ID_MAX_BYTES: usize = 256;
+
+/// Largest project name that is accepted, in bytes.
+pub const PROJECT_NAME_MAX_BYTES: usize = 128;
+
+/// Most entries that one publish may carry.
+pub const PUBLISH_MAX_ENTRIES: usize = 1_000;
+
+/// Most bytes of content that a client sends in one publish.
+pub const PUBLISH_MAX_BYTES: usize = 8_388_608;
+
+/// Random bytes in a token; twice as many hex digits follow its prefix.
+pub const TOKEN_RANDOM_BYTES: usize = 32;
+
+/// Random bytes in a client id and in a hub id; written as twice as many hex digits.
+pub const ID_RANDOM_BYTES: usize = 16;
+
+/// Bytes of the key that seals the connection file (AES-256).
+pub const KEY_BYTES: usize = 32;
+
+/// Bytes of the nonce in front of the sealed connection file (AES-GCM).
+pub const NONCE_BYTES: usize = 12;
+
+/// Largest message that a client decodes, in bytes. An entry of 1 MiB can be 6 MiB on the wire,
+/// because older peers write `<`, `>` and `&` as six bytes each.
+pub const CLIENT_MESSAGE_MAX_BYTES: usize = 16_777_216;
+
+/// Largest message that a hub decodes, in bytes.
+pub const SERVER_MESSAGE_MAX_BYTES: usize = 16_777_216;
+
+/// Time to open a connection to a hub.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Deadline of a unary call, from the first byte sent to the answer.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a `Sync` stream may stay silent before the hub counts as gone.
+pub const SYNC_IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a `Listen` stream may stay silent before the client dials again from its cursor. A
+/// quiet hub is no fault, so this costs one new call and loses nothing.
+pub const LISTEN_IDLE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Interval of TCP keepalive probes, which find a peer that vanished without a word.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Tries of a call that is safe to repeat, the first included.
+pub const RETRY_ATTEMPTS: u32 = 3;
+
+/// First pause before a repeated call; later ones double, with jitter.
+pub const RETRY_FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// First pause before `listen` dials again; later ones double, with jitter.
+pub const RECONNECT_FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause before `listen` dials again.
+pub const RECONNECT_LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long `listen` waits for the sync lock before it tries again.
+pub const LISTEN_LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Entries that a sync applies and commits together.
+pub const SYNC_CHUNK_ENTRIES: usize = 512;
+
+/// Bytes of content that a sync applies and commits together.
+pub const SYNC_CHUNK_BYTES: usize = 4_194_304;
+
+/// Entries that the hub reads from its store at a time for one stream.
+pub const PAGE_ENTRIES: usize = 256;
+
+/// Bytes of content that the hub reads from its store at a time for one stream; at least one entry
+/// is always read.
+pub const PAGE_BYTES: usize = 1_048_576;
+
+/// Publishes that wait for the writer before more of them are made to wait in line.
+pub const WRITE_QUEUE: usize = 1_024;
+
+/// Publishes that share one transaction and so one flush to disk.
+pub const GROUP_COMMIT_MAX: usize = 512;
+
+/// Bytes of content after which no further publish joins a transaction, in bytes.
+pub const GROUP_COMMIT_MAX_BYTES: usize = 16_777_216;
+
+/// Connections that the store keeps open for reading.
+pub const STORE_READERS: usize = 4;
+
+/// Pages of the write-ahead log after which the store moves them into the database.
+pub const WAL_CHECKPOINT_PAGES: u32 = 4_000;
+
+/// Pages of the write-ahead log beyond which publishes wait until the log has been emptied.
+pub const WAL_LIMIT_PAGES: u32 = 16_000;
+
+/// How long a stopping hub lets calls under way finish.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a stopping hub waits for connections to close once every call is answered.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long `ctx hub start --daemon` waits for the hub to answer, and `ctx hub stop` for it to end.
+pub const DAEMON_WAIT: Duration = Duration::from_secs(30);
+
+/// Longest title in a mirror file's header, in characters; the whole content follows below it.
+pub const TITLE_MAX_CHARS: usize = 200;
+
+/// Calls and streams that a hub answers at the same time on one connection.
+pub const CONNECTION_MAX_CALLS: u32 = 256;
+
+/// How often a hub pings a connection, to find a peer that vanished without a word.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a hub waits for the answer to a ping before it closes the connection.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Pause after a connection could not be accepted (no file descriptor is free, for instance).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,315 @@
+//! File names, modes, and the typed folders that join them.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The folder of a project that `ctx` keeps.
+pub const CONTEXT_DIR: &str = ".context";
+
+/// In [`CONTEXT_DIR`]: the sealed connection file.
+pub const CONNECT_FILE: &str = ".connect.enc";
+
+/// In [`CONTEXT_DIR`]: the folder of the mirror.
+pub const MIRROR_DIR: &str = "hub";
+
+/// In the mirror: the sync lock. It is held while it exists.
+pub const SYNC_LOCK_FILE: &str = ".sync.lock";
+
+/// In the mirror: the commit record of what has been mirrored.
+pub const SYNC_STATE_FILE: &str = ".sync-state.json";
+
+/// In the mirror: where a full sync builds the new mirror before it takes the old one's place.
+pub const REBUILD_DIR: &str = ".rebuild";
+
+/// In the mirror: stands between the name of a changed file that a full sync kept and the time at
+/// which it did.
+pub const SET_ASIDE_MARK: &str = ".edited-";
+
+/// In the mirror: entries of type `decision`.
+pub const DECISIONS_FILE: &str = "decisions.md";
+
+/// In the mirror: entries of type `learning`.
+pub const LEARNINGS_FILE: &str = "learnings.md";
+
+/// In the mirror: entries of type `convention`.
+pub const CONVENTIONS_FILE: &str = "conventions.md";
+
+/// In the mirror: entries of type `task`.
+pub const TASKS_FILE: &str = "tasks.md";
+
+/// In [`CONTEXT_DIR`]: the project's own decisions.
+pub const OWN_DECISIONS_FILE: &str = "DECISIONS.md";
+
+/// In [`CONTEXT_DIR`]: the project's own learnings.
+pub const OWN_LEARNINGS_FILE: &str = "LEARNINGS.md";
+
+/// In [`CONTEXT_DIR`]: the project's own conventions.
+pub const OWN_CONVENTIONS_FILE: &str = "CONVENTIONS.md";
+
+/// In [`CONTEXT_DIR`]: the project's own tasks.
+pub const OWN_TASKS_FILE: &str = "TASKS.md";
+
+/// Where git is told what to leave out of a repository.
+pub const GITIGNORE_FILE: &str = ".gitignore";
+
+/// In the home directory: the folder of the person.
+pub const USER_DIR: &str = ".ctx";
+
+/// In [`USER_DIR`]: the key that seals connection files.
+pub const KEY_FILE: &str = ".ctx.key";
+
+/// In [`USER_DIR`]: a hub's data directory unless told otherwise.
+pub const HUB_DATA_DIR: &str = "hub-data";
+
+/// In a data directory: the admin token.
+pub const ADMIN_TOKEN_FILE: &str = "admin.token";
+
+/// In a data directory: the process id of the hub that serves it, for people to read. Nothing is
+/// ever signalled on its word; the hub's lock says who is alive.
+pub const HUB_PID_FILE: &str = "hub.pid";
+
+/// In a data directory: the lock of the hub that serves it.
+pub const HUB_LOCK_FILE: &str = ".hub.lock";
+
+/// In a data directory: the socket for administration on the hub's own machine.
+pub const ADMIN_SOCKET_FILE: &str = "admin.sock";
+
+/// In a data directory: the log of a hub that runs in the background.
+pub const HUB_LOG_FILE: &str = "hub.log";
+
+/// In a data directory: the embedded store.
+pub const STORE_FILE: &str = "hub.db";
+
+/// In a data directory: the embedded store while it is being made. It takes the name of
+/// [`STORE_FILE`] once it is whole.
+pub const STORE_NEW_FILE: &str = "hub.db.new";
+
+/// In a data directory of an older hub: its entries, one JSON document a line.
+pub const OLD_ENTRIES_FILE: &str = "entries.jsonl";
+
+/// In a data directory of an older hub: its clients.
+pub const OLD_CLIENTS_FILE: &str = "clients.json";
+
+/// In a data directory of an older hub: its sequence counter.
+pub const OLD_META_FILE: &str = "meta.json";
+
+/// Mode of files that only their owner may read: keys, tokens, locks, sealed files.
+pub const PRIVATE_FILE_MODE: u32 = 0o600;
+
+/// Mode of folders that only their owner may enter.
+pub const PRIVATE_DIR_MODE: u32 = 0o700;
+
+/// Mode of files that are meant to be read: the mirror and the project's own files.
+pub const SHARED_FILE_MODE: u32 = 0o644;
+
+/// The `.context/` folder of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextDir {
+    path: Utf8PathBuf,
+}
+
+impl ContextDir {
+    /// Names the folder at `path`, which need not exist.
+    #[must_use]
+    pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The sealed connection file.
+    #[must_use]
+    pub fn connect_file(&self) -> Utf8PathBuf {
+        self.path.join(CONNECT_FILE)
+    }
+
+    /// The folder of the mirror.
+    #[must_use]
+    pub fn mirror(&self) -> MirrorDir {
+        MirrorDir {
+            path: self.path.join(MIRROR_DIR),
+        }
+    }
+}
+
+/// The mirror: `.context/hub/`, or the folder in which a full sync builds its successor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorDir {
+    path: Utf8PathBuf,
+}
+
+impl MirrorDir {
+    /// Names the folder at `path`, which need not exist.
+    #[must_use]
+    pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The sync lock.
+    #[must_use]
+    pub fn sync_lock(&self) -> Utf8PathBuf {
+        self.path.join(SYNC_LOCK_FILE)
+    }
+
+    /// The commit record.
+    #[must_use]
+    pub fn state(&self) -> Utf8PathBuf {
+        self.path.join(SYNC_STATE_FILE)
+    }
+
+    /// Where a full sync builds the new mirror.
+    #[must_use]
+    pub fn rebuild(&self) -> MirrorDir {
+        MirrorDir {
+            path: self.path.join(REBUILD_DIR),
+        }
+    }
+}
+
+/// The folder of the person, `~/.ctx/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserDir {
+    path: Utf8PathBuf,
+}
+
+impl UserDir {
+    /// Names the folder of the person whose home directory is `home`.
+    #[must_use]
+    pub fn under_home(home: &Utf8Path) -> Self {
+        Self {
+            path: home.join(USER_DIR),
+        }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The key that seals connection files.
+    #[must_use]
+    pub fn key(&self) -> Utf8PathBuf {
+        self.path.join(KEY_FILE)
+    }
+
+    /// A hub's data directory unless told otherwise.
+    #[must_use]
+    pub fn hub_data(&self) -> DataDir {
+        DataDir {
+            path: self.path.join(HUB_DATA_DIR),
+        }
+    }
+}
+
+/// The data directory of a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataDir {
+    path: Utf8PathBuf,
+}
+
+impl DataDir {
+    /// Names the folder at `path`, which need not exist.
+    #[must_use]
+    pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The admin token.
+    #[must_use]
+    pub fn admin_token(&self) -> Utf8PathBuf {
+        self.path.join(ADMIN_TOKEN_FILE)
+    }
+
+    /// The process id of the hub.
+    #[must_use]
+    pub fn pid(&self) -> Utf8PathBuf {
+        self.path.join(HUB_PID_FILE)
+    }
+
+    /// The lock of the hub.
+    #[must_use]
+    pub fn lock(&self) -> Utf8PathBuf {
+        self.path.join(HUB_LOCK_FILE)
+    }
+
+    /// The socket for administration.
+    #[must_use]
+    pub fn admin_socket(&self) -> Utf8PathBuf {
+        self.path.join(ADMIN_SOCKET_FILE)
+    }
+
+    /// The log of a hub in the background.
+    #[must_use]
+    pub fn log(&self) -> Utf8PathBuf {
+        self.path.join(HUB_LOG_FILE)
+    }
+
+    /// The embedded store.
+    #[must_use]
+    pub fn store(&self) -> Utf8PathBuf {
+        self.path.join(STORE_FILE)
+    }
+
+    /// The embedded store while it is being made.
+    #[must_use]
+    pub fn store_new(&self) -> Utf8PathBuf {
+        self.path.join(STORE_NEW_FILE)
+    }
+
+    /// The entries of an older hub.
+    #[must_use]
+    pub fn old_entries(&self) -> Utf8PathBuf {
+        self.path.join(OLD_ENTRIES_FILE)
+    }
+
+    /// The clients of an older hub.
+    #[must_use]
+    pub fn old_clients(&self) -> Utf8PathBuf {
+        self.path.join(OLD_CLIENTS_FILE)
+    }
+
+    /// The sequence counter of an older hub.
+    #[must_use]
+    pub fn old_meta(&self) -> Utf8PathBuf {
+        self.path.join(OLD_META_FILE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sync_lock_stands_in_the_hub_folder_of_the_context_directory() {
+        let context = ContextDir::new("/p/.context");
+        assert_eq!(context.mirror().sync_lock(), "/p/.context/hub/.sync.lock");
+        assert_eq!(context.mirror().state(), "/p/.context/hub/.sync-state.json");
+        assert_eq!(context.connect_file(), "/p/.context/.connect.enc");
+    }
+
+    #[test]
+    fn a_person_s_files_stand_under_their_home() {
+        let user = UserDir::under_home(Utf8Path::new("/people/ada"));
+        assert_eq!(user.key(), "/people/ada/.ctx/.ctx.key");
+        assert_eq!(
+            user.hub_data().admin_token(),
+            "/people/ada/.ctx/hub-data/admin.token"
+        );
+    }
+}
