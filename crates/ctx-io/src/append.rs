@@ -1,0 +1,261 @@
+//! Appending to a file that only grows.
+//!
+//! An append that failed is cut back, so that the file ends where it ended before. A process
+//! killed in the middle of one leaves a tail; whoever knows how long the file should be (a length
+//! kept elsewhere) cuts it with [`AppendFile::truncate_to`].
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::open::{self, FileKind, OpenFailure};
+use crate::{dir, hint};
+
+/// What was being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Opening or creating the file.
+    Open,
+    /// Asking for its length.
+    Length,
+    /// Cutting it.
+    Truncate,
+    /// Appending to it; the file has its earlier length again.
+    Append,
+    /// Flushing it to the disk.
+    SyncFile,
+    /// Flushing the directory of a file that was created.
+    SyncDir,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Step::Open => "open",
+            Step::Length => "ask for the length of",
+            Step::Truncate => "cut",
+            Step::Append => "append to",
+            Step::SyncFile => "flush",
+            Step::SyncDir => "flush the directory of",
+        })
+    }
+}
+
+/// A file that could not be appended to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Something other than a regular file is in its place.
+    #[error("{path} is {found}, not a regular file")]
+    NotAFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is there.
+        found: FileKind,
+    },
+    /// A step failed. After [`Step::Append`] the file is as it was before.
+    #[error("cannot {step} {path}")]
+    Io {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What was being done.
+        step: Step,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An append failed, and so did cutting it back: the file may have a tail.
+    #[error("cannot append to {path}, nor cut it back to {length} bytes ({cut})")]
+    Tail {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The length that the file should have.
+        length: u64,
+        /// Why it could not be cut back.
+        cut: io::Error,
+        /// Why the append failed.
+        source: io::Error,
+    },
+    /// Asked to cut a file to more than it has.
+    #[error("{path} has {actual} bytes, fewer than the {wanted} it should keep")]
+    TooShort {
+        /// The file.
+        path: Utf8PathBuf,
+        /// How many bytes it has.
+        actual: u64,
+        /// How many it should have had.
+        wanted: u64,
+    },
+}
+
+impl AppendError {
+    /// The kind of the underlying error.
+    pub fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            AppendError::NotAFile { .. } => io::ErrorKind::InvalidInput,
+            AppendError::Io { source, .. } | AppendError::Tail { source, .. } => source.kind(),
+            AppendError::TooShort { .. } => io::ErrorKind::InvalidData,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            AppendError::NotAFile { .. } => Some("move it away, then run it again".to_owned()),
+            AppendError::Io { source, .. } | AppendError::Tail { source, .. } => {
+                hint::for_io(source)
+            }
+            AppendError::TooShort { .. } => None,
+        }
+    }
+}
+
+/// A file open for appending. One writer at a time: whoever appends holds a lock of their own.
+#[derive(Debug)]
+pub struct AppendFile {
+    path: Utf8PathBuf,
+    file: File,
+    /// The name is not known to be durable yet.
+    unsynced_name: bool,
+}
+
+impl AppendFile {
+    /// Opens `path`, or creates it with the permission bits `mode`; an existing file keeps its
+    /// own.
+    ///
+    /// # Errors
+    /// [`AppendError::NotAFile`] for a symbolic link, a directory or a special file;
+    /// [`AppendError::Io`] at [`Step::Open`] otherwise.
+    pub fn open(path: &Utf8Path, mode: u32) -> Result<AppendFile, AppendError> {
+        let failed = |failure| match failure {
+            OpenFailure::NotAFile(found) => AppendError::NotAFile {
+                path: path.to_owned(),
+                found,
+            },
+            OpenFailure::Io(source) => AppendError::Io {
+                path: path.to_owned(),
+                step: Step::Open,
+                source,
+            },
+        };
+        loop {
+            match open::regular(path, &existing()) {
+                Ok((file, _)) => {
+                    return Ok(AppendFile {
+                        path: path.to_owned(),
+                        file,
+                        unsynced_name: false,
+                    });
+                }
+                Err(OpenFailure::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(failure) => return Err(failed(failure)),
+            }
+            match create(path, mode) {
+                Ok(file) => {
+                    return Ok(AppendFile {
+                        path: path.to_owned(),
+                        file,
+                        unsynced_name: true,
+                    });
+                }
+                // Someone was faster: it is an existing file now.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(OpenFailure::Io(error))),
+            }
+        }
+    }
+
+    /// The path it was opened at.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// How long the file is now, in bytes.
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::Length`].
+    pub fn len(&self) -> Result<u64, AppendError> {
+        Ok(self.file.metadata().map_err(self.at(Step::Length))?.len())
+    }
+
+    /// Whether the file has no content.
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::Length`].
+    pub fn is_empty(&self) -> Result<bool, AppendError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts the file to its first `length` bytes. It never makes it longer.
+    ///
+    /// # Errors
+    /// [`AppendError::TooShort`] when it has fewer; [`AppendError::Io`] otherwise.
+    pub fn truncate_to(&mut self, length: u64) -> Result<(), AppendError> {
+        let actual = self.len()?;
+        if actual < length {
+            let path = self.path.clone();
+            return Err(AppendError::TooShort {
+                path,
+                actual,
+                wanted: length,
+            });
+        }
+        self.file.set_len(length).map_err(self.at(Step::Truncate))
+    }
+
+    /// Appends `bytes`, all of them or none: after a failure the file has its earlier length
+    /// again. Not durable before [`sync`](AppendFile::sync).
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::Append`]; [`AppendError::Tail`] when the part that was
+    /// written could not be cut off again.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        let length = self.len()?;
+        let Err(source) = self.file.write_all(bytes) else {
+            return Ok(());
+        };
+        match self.file.set_len(length) {
+            Ok(()) => Err(self.at(Step::Append)(source)),
+            Err(cut) => Err(AppendError::Tail {
+                path: self.path.clone(),
+                length,
+                cut,
+                source,
+            }),
+        }
+    }
+
+    /// Makes what was appended durable, and the file's name if it was created here.
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::SyncFile`] or [`Step::SyncDir`]. What was appended may then
+    /// be on the disk or not: do not count on it, and do not sync again to find out.
+    pub fn sync(&mut self) -> Result<(), AppendError> {
+        self.file.sync_data().map_err(self.at(Step::SyncFile))?;
+        if self.unsynced_name {
+            dir::sync_parent(&self.path).map_err(self.at(Step::SyncDir))?;
+            self.unsynced_name = false;
+        }
+        Ok(())
+    }
+
+    fn at(&self, step: Step) -> impl FnOnce(io::Error) -> AppendError + use<> {
+        let path = self.path.clone();
+        move |source| AppendError::Io { path, step, source }
+    }
+}
+
+fn existing() -> OpenOptions {
+    let mut options = open::options();
+    options.read(true).append(true);
+    options
+}
+
+/// The mode is set in two steps because the user's file creation mask narrows the first.
+fn create(path: &Utf8Path, mode: u32) -> io::Result<File> {
+    let file = existing().create_new(true).mode(mode).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
+}

@@ -1,0 +1,130 @@
+//! Taking a lock: create it, take it over from the dead, or be told who has it.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::error::{LockError, LockStep};
+use super::examine::{Ask, Found, Opened, Sight, Verdict, examine};
+use super::record::{self, LockRecord, Why};
+use super::wait::Pace;
+use super::{FileLock, Holder, Wait};
+use crate::file_id::FileId;
+
+/// The outcome of one try.
+enum Attempt {
+    Won(Box<FileLock>),
+    /// The file went away, or another came in its place, while it was looked at.
+    Moved,
+    /// Refused, but about to change hands: worth another try even without a wait.
+    Settling(LockError),
+    Held(LockError),
+}
+
+pub(super) fn acquire(
+    path: &Utf8Path,
+    holder: &Holder<'_>,
+    wait: Wait,
+) -> Result<FileLock, LockError> {
+    let mut pace = Pace::new(wait);
+    loop {
+        match attempt(path, holder, &pace)? {
+            Attempt::Won(lock) => return Ok(*lock),
+            Attempt::Moved => pace.churn(),
+            Attempt::Settling(_) if pace.settle() => {}
+            Attempt::Settling(error) | Attempt::Held(error) => {
+                if !pace.wait() {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn attempt(path: &Utf8Path, holder: &Holder<'_>, pace: &Pace) -> Result<Attempt, LockError> {
+    match examine(path, Ask::Exclusive)? {
+        // Looked at first, so that only who has a chance pays for a temporary file.
+        Found::Nothing => Ok(FileLock::create(path, holder)?
+            .map_or(Attempt::Moved, |lock| Attempt::Won(Box::new(lock)))),
+        Found::Moved => Ok(Attempt::Moved),
+        Found::Closed(sight, _) => Ok(Attempt::Held(held_by_existence(
+            path,
+            &sight,
+            Why::NotReadable,
+            pace.waited(),
+        ))),
+        Found::File(opened) if opened.is_takeable() => take_over(path, holder, *opened),
+        Found::File(opened) => Ok(refusal(path, &opened, pace.waited())),
+    }
+}
+
+/// Makes the dead holder's file ours: a new record behind its own. Never unlink and create,
+/// which would let two contenders in.
+fn take_over(path: &Utf8Path, holder: &Holder<'_>, opened: Opened) -> Result<Attempt, LockError> {
+    let at = |step| LockError::at(path, step);
+    let Opened {
+        file,
+        id,
+        length,
+        sight,
+        ..
+    } = opened;
+    let record = LockRecord::new(holder, true).map_err(at(LockStep::Create))?;
+    let line = record.to_line().map_err(at(LockStep::Write))?;
+    let length = record::append_line(&file, length, &line).map_err(at(LockStep::Write))?;
+    file.sync_data().map_err(at(LockStep::Sync))?;
+    if FileId::of_path(path).map_err(at(LockStep::Inspect))? != Some(id) {
+        return Ok(Attempt::Moved);
+    }
+    Ok(Attempt::Won(Box::new(FileLock {
+        path: path.to_owned(),
+        file,
+        id,
+        record,
+        took_over: sight.record().cloned().map(Box::new),
+        length,
+        released: false,
+    })))
+}
+
+fn refusal(path: &Utf8Path, opened: &Opened, waited: Duration) -> Attempt {
+    let error = match opened.verdict() {
+        Verdict::Held => held(path, &opened.sight, waited),
+        // Its process is dead, but without a lock of the operating system two contenders could
+        // both think so: it is for `remove_stale` to end it.
+        Verdict::Stale => held_by_existence(path, &opened.sight, Why::NoOsLocks, waited),
+        Verdict::Unverified(why) => held_by_existence(path, &opened.sight, why, waited),
+    };
+    if opened.is_settling() {
+        Attempt::Settling(error)
+    } else {
+        Attempt::Held(error)
+    }
+}
+
+pub(super) fn held(path: &Utf8Path, sight: &Sight, waited: Duration) -> LockError {
+    match sight.record() {
+        Some(record) => LockError::Held {
+            path: path.to_owned(),
+            record: Box::new(record.clone()),
+            age: sight.age,
+            waited,
+        },
+        None => held_by_existence(path, sight, Why::Foreign, waited),
+    }
+}
+
+pub(super) fn held_by_existence(
+    path: &Utf8Path,
+    sight: &Sight,
+    why: Why,
+    waited: Duration,
+) -> LockError {
+    LockError::HeldByExistence {
+        path: path.to_owned(),
+        id: sight.id.clone(),
+        age: sight.age,
+        why,
+        waited,
+    }
+}

@@ -1,0 +1,182 @@
+//! Looking at a lock without taking it, and removing one that nobody holds any more.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::Wait;
+use super::contend::{held, held_by_existence};
+use super::error::{LockError, LockStep};
+use super::examine::{Ask, Found, Opened, Sight, Verdict, examine, unlink};
+use super::record::{LockRecord, Why};
+use super::wait::Pace;
+
+/// The state of a lock.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LockStatus {
+    /// Nobody holds it.
+    Free,
+    /// Its holder lives.
+    Held {
+        /// The holder.
+        record: Box<LockRecord>,
+        /// For how long it has been held.
+        age: Duration,
+    },
+    /// Its holder is dead; the next [`acquire`](super::FileLock::acquire) takes it over, or
+    /// [`remove_stale`] removes it.
+    Stale {
+        /// The dead holder.
+        record: Box<LockRecord>,
+        /// How long ago it took the lock.
+        age: Duration,
+    },
+    /// It is held by its existence: whether its holder lives cannot be told from here.
+    Unverified {
+        /// The holder, if the file names one.
+        record: Option<Box<LockRecord>>,
+        /// What to call it in [`remove_by_id`].
+        id: String,
+        /// For how long it has been there.
+        age: Duration,
+        /// Why nothing more is known.
+        why: Why,
+    },
+}
+
+/// What became of a lock that was to be removed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Removed {
+    /// There was none.
+    WasFree,
+    /// It is gone.
+    Lock {
+        /// What it was called.
+        id: String,
+        /// Whose it was, if it said.
+        record: Option<Box<LockRecord>>,
+    },
+}
+
+/// Looks at the lock at `path`, and changes nothing.
+///
+/// # Errors
+/// [`LockError::NotAFile`] when something else is there; [`LockError::Io`] when it cannot be
+/// read.
+pub fn inspect(path: &Utf8Path) -> Result<LockStatus, LockError> {
+    let opened = match settled(path, Ask::Shared)? {
+        Settled::Free => return Ok(LockStatus::Free),
+        Settled::Closed(sight, _) => return Ok(unverified(sight, Why::NotReadable)),
+        Settled::File(opened) => opened,
+    };
+    let verdict = opened.verdict();
+    let sight = opened.sight;
+    Ok(match (verdict, sight.record()) {
+        (Verdict::Held, Some(record)) => LockStatus::Held {
+            record: Box::new(record.clone()),
+            age: sight.age,
+        },
+        (Verdict::Stale, Some(record)) => LockStatus::Stale {
+            record: Box::new(record.clone()),
+            age: sight.age,
+        },
+        (Verdict::Unverified(why), _) => unverified(sight, why),
+        (Verdict::Held | Verdict::Stale, None) => unverified(sight, Why::Foreign),
+    })
+}
+
+/// Removes the lock at `path` if its holder is dead for sure.
+///
+/// # Errors
+/// [`LockError::Held`] when its holder lives; [`LockError::HeldByExistence`] when that cannot be
+/// told; [`LockError::Io`] when it cannot be removed.
+pub fn remove_stale(path: &Utf8Path) -> Result<Removed, LockError> {
+    remove_if(path, |opened| match opened.verdict() {
+        Verdict::Stale => Ok(()),
+        Verdict::Held => Err(held(path, &opened.sight, Duration::ZERO)),
+        Verdict::Unverified(why) => {
+            Err(held_by_existence(path, &opened.sight, why, Duration::ZERO))
+        }
+    })
+}
+
+/// Removes the lock at `path` if it is the one called `id`, because someone who knows better
+/// said so. A holder that is seen to live is still respected: end it first.
+///
+/// On a file that knows no operating system's locks, or an older program's, this looks and then
+/// removes: should its holder release it and another take it in between (microseconds), that one
+/// loses its lock.
+///
+/// # Errors
+/// [`LockError::OtherId`] when another lock is there; [`LockError::Held`] or
+/// [`LockError::HeldByExistence`] when its holder lives; [`LockError::Io`] when it cannot be
+/// removed.
+pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
+    remove_if(path, |opened| {
+        if opened.sight.id != id {
+            return Err(LockError::OtherId {
+                path: path.to_owned(),
+                found: opened.sight.id.clone(),
+                wanted: id.to_owned(),
+            });
+        }
+        match opened.verdict() {
+            Verdict::Held => Err(held(path, &opened.sight, Duration::ZERO)),
+            Verdict::Unverified(why) if opened.is_refused() => {
+                Err(held_by_existence(path, &opened.sight, why, Duration::ZERO))
+            }
+            Verdict::Stale | Verdict::Unverified(_) => Ok(()),
+        }
+    })
+}
+
+/// The operating system's lock on the file is held from the decision to the end, so that nobody
+/// takes over what is being removed.
+fn remove_if(
+    path: &Utf8Path,
+    decide: impl FnOnce(&Opened) -> Result<(), LockError>,
+) -> Result<Removed, LockError> {
+    let opened = match settled(path, Ask::Exclusive)? {
+        Settled::Free => return Ok(Removed::WasFree),
+        Settled::Closed(_, error) => return Err(LockError::at(path, LockStep::Open)(error)),
+        Settled::File(opened) => opened,
+    };
+    decide(&opened)?;
+    unlink(path)?;
+    let record = opened.sight.record().cloned().map(Box::new);
+    Ok(Removed::Lock {
+        id: opened.sight.id,
+        record,
+    })
+}
+
+enum Settled {
+    Free,
+    Closed(Sight, std::io::Error),
+    File(Box<Opened>),
+}
+
+/// Looks until what is seen stands still: a takeover under way gets the time it needs.
+fn settled(path: &Utf8Path, ask: Ask) -> Result<Settled, LockError> {
+    let mut pace = Pace::new(Wait::No);
+    loop {
+        match examine(path, ask)? {
+            Found::Nothing => return Ok(Settled::Free),
+            Found::Moved => pace.churn(),
+            Found::Closed(sight, error) => return Ok(Settled::Closed(sight, error)),
+            Found::File(opened) if opened.is_settling() && pace.settle() => {}
+            Found::File(opened) => return Ok(Settled::File(opened)),
+        }
+    }
+}
+
+fn unverified(sight: Sight, why: Why) -> LockStatus {
+    LockStatus::Unverified {
+        record: sight.record().cloned().map(Box::new),
+        id: sight.id,
+        age: sight.age,
+        why,
+    }
+}

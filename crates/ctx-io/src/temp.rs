@@ -1,0 +1,210 @@
+//! Temporary files beside their target, which never stay behind.
+//!
+//! A temporary file lives in the directory of its target (a rename does not cross file systems),
+//! is named `.<target>.<16 hex digits>.tmp`, and is locked with the operating system's lock for
+//! as long as its owner lives. An owner that fails removes it; an owner that was killed cannot,
+//! so whoever writes the same target next finds it unlocked and [`sweep`]s it away.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
+use crate::file_id::FileId;
+use crate::os_lock::{self, OsLock};
+use crate::{dir, open, random};
+
+const SUFFIX: &str = ".tmp";
+const RANDOM_BYTES: usize = 8;
+/// A creation is disturbed only by a sweep that looks in the instant between create and lock.
+const CREATE_ATTEMPTS: usize = 100;
+
+/// Removes the name when dropped, unless the file found its place.
+#[derive(Debug)]
+struct TempName {
+    path: Utf8PathBuf,
+    keep: bool,
+}
+
+impl Drop for TempName {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Nothing to report it to; the next sweep removes what this could not.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// A temporary file with mode 0600, removed when dropped. The fields drop in this order: the
+/// name goes while the file is still locked.
+#[derive(Debug)]
+pub(crate) struct TempFile {
+    name: TempName,
+    file: File,
+    os_lock: OsLock,
+}
+
+impl TempFile {
+    /// Creates a temporary file for `target`, empty and locked.
+    pub(crate) fn create(target: &Utf8Path) -> io::Result<TempFile> {
+        let prefix = prefix(target)?;
+        for _ in 0..CREATE_ATTEMPTS {
+            let name = format!("{prefix}{}{SUFFIX}", random::hex::<RANDOM_BYTES>()?);
+            let path = dir::parent(target).join(name);
+            let opened = open::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path);
+            let file = match opened {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            };
+            let name = TempName { path, keep: false };
+            let os_lock = os_lock::try_exclusive(&file)?;
+            // A sweep may have come between create and lock: it then has the lock, or has
+            // already removed the name.
+            let ours = FileId::of_path(&name.path)? == Some(FileId::of_file(&file)?);
+            if os_lock != OsLock::Refused && ours {
+                return Ok(TempFile {
+                    name,
+                    file,
+                    os_lock,
+                });
+            }
+        }
+        Err(io::Error::other(
+            "temporary files are removed as fast as they are created",
+        ))
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether the operating system's lock is held on it; not so only where there are none.
+    pub(crate) fn is_os_locked(&self) -> bool {
+        self.os_lock == OsLock::Granted
+    }
+
+    /// Moves the file to `target`, whatever is there. The file stays open and locked.
+    pub(crate) fn replace(mut self, target: &Utf8Path) -> io::Result<File> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where atomic::write renames"
+        )]
+        std::fs::rename(&self.name.path, target)?;
+        self.name.keep = true;
+        Ok(self.file)
+    }
+
+    /// Moves the file to `target` if nothing is there, in one step that has one winner. `None`
+    /// when something was there. The file stays open and locked.
+    pub(crate) fn publish_new(mut self, target: &Utf8Path) -> io::Result<Option<File>> {
+        match rename_new(&self.name.path, target) {
+            Ok(()) => {
+                self.name.keep = true;
+                Ok(Some(self.file))
+            }
+            Err(Errno::EXIST) => Ok(None),
+            // What older kernels and some network file systems answer to the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                Ok(link_new(&self.name.path, target)?.then_some(self.file))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Write for TempFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), Errno> {
+    rustix::fs::renameat_with(CWD, from.as_str(), CWD, to.as_str(), RenameFlags::NOREPLACE)
+}
+
+/// The other way to create-or-fail: a hard link. The first name is then removed by its guard.
+fn link_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<bool> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// `.<name>.`, one leading dot also when the name has one already.
+fn prefix(target: &Utf8Path) -> io::Result<String> {
+    let name = target
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    Ok(prefix_of(name))
+}
+
+fn prefix_of(name: &str) -> String {
+    format!(".{}.", name.strip_prefix('.').unwrap_or(name))
+}
+
+fn is_temp_name(candidate: &str, prefix: &str) -> bool {
+    candidate
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .is_some_and(|middle| {
+            middle.len() == RANDOM_BYTES * 2 && middle.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+}
+
+/// Removes the temporary files for the file `name` in `dir` whose owners are dead, and returns
+/// how many. Those of live owners stay, and so do all of them on a file system without OS locks,
+/// where nothing tells the two apart. What cannot be opened or removed is passed over.
+///
+/// # Errors
+/// When `dir` cannot be read.
+pub fn sweep(dir: &Utf8Path, name: &str) -> io::Result<usize> {
+    let prefix = prefix_of(name);
+    let mut removed = 0;
+    for entry in dir.read_dir_utf8()? {
+        let entry = entry?;
+        if is_temp_name(entry.file_name(), &prefix) && remove_if_dead(entry.path()).unwrap_or(false)
+        {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Sweeps what is left of earlier writes of `target`. Litter does no harm, so a failure is none.
+pub(crate) fn sweep_for(target: &Utf8Path) {
+    if let Some(name) = target.file_name() {
+        drop(sweep(dir::parent(target), name));
+    }
+}
+
+fn remove_if_dead(path: &Utf8Path) -> io::Result<bool> {
+    let Ok((file, metadata)) = open::regular(path, open::options().read(true).write(true)) else {
+        return Ok(false);
+    };
+    if os_lock::try_exclusive(&file)? != OsLock::Granted {
+        return Ok(false);
+    }
+    // It may have been renamed into place since it was opened.
+    if FileId::of_path(path)? != Some(FileId::of(&metadata)) {
+        return Ok(false);
+    }
+    std::fs::remove_file(path)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Appending.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use ctx_io::append::Step;
+use ctx_io::{AppendError, AppendFile};
+
+use crate::harness::{Scratch, put};
+
+#[test]
+fn a_new_file_gets_its_mode_and_an_existing_one_keeps_it() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    AppendFile::open(&path, 0o666).unwrap().sync().unwrap();
+    assert_eq!(mode(), 0o666, "whatever the mask");
+    assert!(AppendFile::open(&path, 0o600).unwrap().is_empty().unwrap());
+    assert_eq!(mode(), 0o666);
+}
+
+#[test]
+fn what_is_appended_comes_last_and_a_cut_removes_the_end() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    put(&path, b"one\n");
+    let mut file = AppendFile::open(&path, 0o600).unwrap();
+    file.append(b"two\n").unwrap();
+    assert_eq!(file.len().unwrap(), 8);
+    file.truncate_to(4).unwrap();
+    file.append(b"three\n").unwrap();
+    file.sync().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"one\nthree\n");
+}
+
+#[test]
+fn a_file_is_never_cut_to_more_than_it_has() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    put(&path, b"12345");
+    let mut file = AppendFile::open(&path, 0o600).unwrap();
+    let error = file.truncate_to(6).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AppendError::TooShort {
+                actual: 5,
+                wanted: 6,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"12345");
+}
+
+#[test]
+fn a_link_or_directory_is_refused_and_a_missing_directory_named() {
+    let scratch = Scratch::new();
+    put(&scratch.join("target"), b"precious");
+    let link = scratch.join("link");
+    symlink(scratch.join("target"), &link).unwrap();
+    for path in [&*link, &*scratch] {
+        let error = AppendFile::open(path, 0o600).unwrap_err();
+        assert!(matches!(error, AppendError::NotAFile { .. }), "{error:?}");
+    }
+    symlink(scratch.join("nowhere"), scratch.join("dangling")).unwrap();
+    let error = AppendFile::open(&scratch.join("dangling"), 0o600).unwrap_err();
+    assert!(matches!(error, AppendError::NotAFile { .. }), "{error:?}");
+    let error = AppendFile::open(&scratch.join("no/log"), 0o600).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AppendError::Io {
+                step: Step::Open,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(std::fs::read(scratch.join("target")).unwrap(), b"precious");
+}

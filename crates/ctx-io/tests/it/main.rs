@@ -1,0 +1,19 @@
+//! What ctx-io promises, seen from outside: by threads, by processes, and by what a killed one
+//! leaves behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions,
+    reason = "tests panic to fail"
+)]
+
+mod append;
+mod atomic;
+mod child;
+mod contained;
+mod contention;
+mod crash;
+mod harness;
+mod limits;
+mod lock;
+mod read;
