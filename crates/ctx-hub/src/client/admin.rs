@@ -1,0 +1,143 @@
+//! What operators ask of a running hub.
+
+use camino::Utf8Path;
+use tonic::Response;
+
+use super::backoff::repeated;
+use super::error::ClientError;
+use super::transport::{Answer, Bearer, Call, Question, Transport, bearer};
+use super::{HubAddress, Peer, Timeouts};
+use crate::secret::AdminToken;
+use crate::types::ClientId;
+use crate::wire::admin::{ClientRecord, HubHealth};
+use crate::wire::convert::{client_from_wire, health_from_wire};
+use crate::wire::generated as wire;
+use crate::wire::method;
+
+const STATUS: Call = Call {
+    path: method::HUB_STATUS,
+    name: "status",
+};
+const CLIENTS: Call = Call {
+    path: method::LIST_CLIENTS,
+    name: "clients",
+};
+const REVOKE: Call = Call {
+    path: method::REVOKE_CLIENT,
+    name: "revoke",
+};
+const SHUTDOWN: Call = Call {
+    path: method::SHUTDOWN,
+    name: "shutdown",
+};
+
+/// A connection of an operator to a running hub. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    transport: Transport,
+    bearer: Option<Bearer>,
+}
+
+impl AdminClient {
+    /// Dials the hub on this machine whose admin socket is at `path`. Whoever may open the socket
+    /// may administer. The path may be longer than what the system takes for a socket.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when no hub listens there, or [`ClientError::Timeout`] after
+    /// [`Timeouts::connect`].
+    pub async fn connect_socket(path: &Utf8Path, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let transport = Transport::dial_socket(path, timeouts).await?;
+        Ok(Self {
+            transport,
+            bearer: None,
+        })
+    }
+
+    /// Dials the hub at `address` with its admin token.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], or [`ClientError::Timeout`] after [`Timeouts::connect`].
+    pub async fn connect(
+        address: &HubAddress,
+        token: AdminToken,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        let transport = Transport::dial(address, timeouts).await?;
+        Ok(Self {
+            transport,
+            bearer: bearer(token.expose()),
+        })
+    }
+
+    /// Where the hub was dialled.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        self.transport.peer()
+    }
+
+    /// Health and figures of the hub.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn hub_status(&self) -> Result<HubHealth, ClientError> {
+        let answer = self.ask(STATUS, wire::HubStatusRequest {}).await?;
+        health_from_wire(answer).map_err(|error| self.violation(STATUS, error))
+    }
+
+    /// Every client that was ever registered, oldest first.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn clients(&self) -> Result<Vec<ClientRecord>, ClientError> {
+        let wire::ListClientsResponse { clients } =
+            self.ask(CLIENTS, wire::ListClientsRequest {}).await?;
+        let clients: Result<_, _> = clients.into_iter().map(client_from_wire).collect();
+        clients.map_err(|error| self.violation(CLIENTS, error))
+    }
+
+    /// Ends the token of a client at once, its open streams with it, and answers the name of its
+    /// project. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when there is no such client, and what every call can fail with.
+    pub async fn revoke(&self, client: &ClientId) -> Result<String, ClientError> {
+        let question = wire::RevokeClientRequest {
+            client_id: client.as_str().to_owned(),
+        };
+        let wire::RevokeClientResponse { project_name } = self.ask(REVOKE, question).await?;
+        Ok(project_name)
+    }
+
+    /// Drains and stops the hub, which answers its process id before it ends. Only on the admin
+    /// socket. Sent once.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn shutdown(&self) -> Result<u32, ClientError> {
+        let deadline = self.transport.deadline();
+        let bearer = self.bearer.as_ref();
+        let question = wire::ShutdownRequest {};
+        let answer: Response<wire::ShutdownResponse> = self
+            .transport
+            .unary(SHUTDOWN, question, bearer, deadline)
+            .await?;
+        Ok(answer.into_inner().pid)
+    }
+
+    /// A call that is safe to repeat.
+    async fn ask<Q: Question, A: Answer>(&self, call: Call, question: Q) -> Result<A, ClientError> {
+        let deadline = self.transport.deadline();
+        let bearer = self.bearer.as_ref();
+        let answer = repeated(deadline, || {
+            self.transport
+                .unary(call, question.clone(), bearer, deadline)
+        });
+        answer.await.map(Response::into_inner)
+    }
+
+    fn violation(&self, call: Call, error: crate::wire::convert::ConvertError) -> ClientError {
+        self.transport
+            .context(call, self.transport.timeouts().call)
+            .violation(error)
+    }
+}

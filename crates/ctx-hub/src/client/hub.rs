@@ -1,0 +1,289 @@
+//! What projects ask of a hub.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ctx_config::limits;
+use tonic::{Code, Response, Streaming};
+use zeroize::Zeroizing;
+
+use super::backoff::repeated;
+use super::error::{ClientError, Violation};
+use super::status::Context;
+use super::stream::{EntryStream, HubIdentity, Silence};
+use super::transport::{Answer, Bearer, Call, Question, Transport, after, bearer};
+use super::{HubAddress, Peer, Timeouts};
+use crate::entry::EntryDraft;
+use crate::secret::{AdminToken, ClientToken};
+use crate::types::{ClientId, ProjectName, Sequence, TypeSet};
+use crate::wire::convert::{client_id_from_wire, draft_to_wire, types_to_wire};
+use crate::wire::generated as wire;
+use crate::wire::method;
+
+const REGISTER: Call = Call {
+    path: method::REGISTER,
+    name: "register",
+};
+const PUBLISH: Call = Call {
+    path: method::PUBLISH,
+    name: "publish",
+};
+const SYNC: Call = Call {
+    path: method::SYNC,
+    name: "sync",
+};
+const LISTEN: Call = Call {
+    path: method::LISTEN,
+    name: "listen",
+};
+const STATUS: Call = Call {
+    path: method::STATUS,
+    name: "status",
+};
+
+/// A connection to a hub. Cheap to clone; clones share the connection, which dials again by itself
+/// when it broke.
+#[derive(Clone, Debug)]
+pub struct HubClient {
+    transport: Transport,
+    bearer: Option<Bearer>,
+}
+
+/// What a registration gives a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its identity at the hub.
+    pub client_id: ClientId,
+    /// What it proves itself with from now on. The hub keeps only a hash of it.
+    pub token: ClientToken,
+}
+
+/// Figures of a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubStatus {
+    /// How many entries it stores.
+    pub total_entries: u64,
+    /// Open `Listen` streams.
+    pub connected_clients: u32,
+    /// Entries of each type that has any, by name.
+    pub by_type: BTreeMap<String, u64>,
+    /// Entries of each project that has any, by name.
+    pub by_project: BTreeMap<String, u64>,
+    /// Which log answered.
+    pub identity: HubIdentity,
+}
+
+impl HubClient {
+    /// Dials the hub at `address`. A hub that accepts and never answers is noticed by the first
+    /// call. Needs a Tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], or [`ClientError::Timeout`] after [`Timeouts::connect`].
+    pub async fn connect(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let transport = Transport::dial(address, timeouts).await?;
+        Ok(Self {
+            transport,
+            bearer: None,
+        })
+    }
+
+    /// The same connection, with the credentials of a project.
+    #[must_use]
+    pub fn with_token(self, token: ClientToken) -> Self {
+        Self {
+            bearer: bearer(token.expose()),
+            ..self
+        }
+    }
+
+    /// Where the hub was dialled.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        self.transport.peer()
+    }
+
+    /// Exchanges the admin token for a client token of the new project `project`. Sent once.
+    ///
+    /// # Errors
+    /// [`ClientError::Credentials`] when the admin token is not the hub's,
+    /// [`ClientError::ProjectExists`] ([`ClientError::Rejected`] from an older hub) when the name
+    /// is taken, and what every call can fail with.
+    pub async fn register(
+        &self,
+        admin_token: &AdminToken,
+        project: &ProjectName,
+    ) -> Result<Registration, ClientError> {
+        let question = wire::RegisterRequest {
+            admin_token: admin_token.expose().to_owned(),
+            project_name: project.as_str().to_owned(),
+        };
+        let deadline = self.transport.deadline();
+        let answered = self
+            .transport
+            .unary(REGISTER, question, None, deadline)
+            .await;
+        let answer: Response<wire::RegisterResponse> = answered.map_err(|error| match error {
+            ClientError::Rejected {
+                peer,
+                code: Code::AlreadyExists,
+                ..
+            } => ClientError::ProjectExists {
+                peer,
+                project: project.clone(),
+            },
+            other => other,
+        })?;
+        let wire::RegisterResponse {
+            client_id,
+            client_token,
+        } = answer.into_inner();
+        let client_token = Zeroizing::new(client_token);
+        let context = self.call_context(REGISTER);
+        let token = ClientToken::parse(&client_token);
+        Ok(Registration {
+            client_id: client_id_from_wire(&client_id).map_err(|e| context.violation(e))?,
+            token: token.map_err(|_| context.violation(Violation::Token))?,
+        })
+    }
+
+    /// Publishes entries, all or none, and answers their sequences in order, once the hub has them
+    /// on disk. An id that the hub has already keeps its first sequence, so this is safe to repeat.
+    ///
+    /// # Errors
+    /// [`ClientError::TooMuch`] beyond [`limits::PUBLISH_MAX_ENTRIES`] or
+    /// [`limits::PUBLISH_MAX_BYTES`], and what every call can fail with.
+    pub async fn publish(&self, drafts: &[EntryDraft]) -> Result<Vec<Sequence>, ClientError> {
+        let entries = drafts.len();
+        let bytes = drafts.iter().map(|draft| draft.content().len()).sum();
+        if entries > limits::PUBLISH_MAX_ENTRIES || bytes > limits::PUBLISH_MAX_BYTES {
+            return Err(ClientError::TooMuch { entries, bytes });
+        }
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let question = wire::PublishRequest {
+            entries: drafts.iter().map(draft_to_wire).collect(),
+        };
+        let wire::PublishResponse { sequences } = self.ask(PUBLISH, question).await?.into_inner();
+        if sequences.len() != entries {
+            let sequences = sequences.len();
+            let violation = Violation::SequenceCount { entries, sequences };
+            return Err(self.call_context(PUBLISH).violation(violation));
+        }
+        Ok(sequences.into_iter().map(Sequence::new).collect())
+    }
+
+    /// Every stored entry of `types` after `since`, then the end.
+    ///
+    /// # Errors
+    /// [`ClientError::NoTypes`] for an empty set, [`ClientError::Timeout`] when the stream does not
+    /// begin within [`Timeouts::call`], and what every call can fail with.
+    pub async fn sync(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
+        let question = wire::SyncRequest {
+            types: types_to_wire(types),
+            since_sequence: since.get(),
+        };
+        let Timeouts {
+            call, sync_idle, ..
+        } = *self.transport.timeouts();
+        match self.open(SYNC, question, types, call).await? {
+            Some(response) => {
+                let silence = Silence::Fault(sync_idle);
+                let transport = self.transport.clone();
+                EntryStream::new(response, transport, SYNC, types, since, silence)
+            }
+            None => Err(self.transport.context(SYNC, call).timeout()),
+        }
+    }
+
+    /// Every stored entry of `types` after `since`, and then every new one as it is stored.
+    ///
+    /// An older hub begins the stream only with its first entry, so this may wait as long as
+    /// [`Timeouts::listen_idle`]; a hub that never answers anything is told from a quiet one by
+    /// [`status`](Self::status) or [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// [`ClientError::NoTypes`] for an empty set, [`ClientError::Idle`] when nothing came in
+    /// [`Timeouts::listen_idle`] (dial again), and what every call can fail with.
+    pub async fn listen(
+        &self,
+        types: &TypeSet,
+        since: Sequence,
+    ) -> Result<EntryStream, ClientError> {
+        let question = wire::ListenRequest {
+            types: types_to_wire(types),
+            since_sequence: since.get(),
+        };
+        let idle = self.transport.timeouts().listen_idle;
+        match self.open(LISTEN, question, types, idle).await? {
+            Some(response) => {
+                let silence = Silence::Normal(idle);
+                let transport = self.transport.clone();
+                EntryStream::new(response, transport, LISTEN, types, since, silence)
+            }
+            None => Err(self.transport.context(LISTEN, idle).idle()),
+        }
+    }
+
+    /// Figures of the hub.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn status(&self) -> Result<HubStatus, ClientError> {
+        let response = self.ask(STATUS, wire::StatusRequest {}).await?;
+        let identity = HubIdentity::read(response.metadata())
+            .map_err(|violation| self.call_context(STATUS).violation(violation))?;
+        let wire::StatusResponse {
+            total_entries,
+            connected_clients,
+            entries_by_type,
+            entries_by_project,
+        } = response.into_inner();
+        Ok(HubStatus {
+            total_entries,
+            connected_clients,
+            by_type: entries_by_type,
+            by_project: entries_by_project,
+            identity,
+        })
+    }
+
+    /// A call with one answer that is safe to repeat.
+    async fn ask<Q: Question, A: Answer>(
+        &self,
+        call: Call,
+        question: Q,
+    ) -> Result<Response<A>, ClientError> {
+        let deadline = self.transport.deadline();
+        let bearer = self.bearer.as_ref();
+        repeated(deadline, || {
+            self.transport
+                .unary(call, question.clone(), bearer, deadline)
+        })
+        .await
+    }
+
+    /// Opens a stream of entries; `None` when it did not begin within `limit`.
+    async fn open<Q: Question>(
+        &self,
+        call: Call,
+        question: Q,
+        types: &TypeSet,
+        limit: Duration,
+    ) -> Result<Option<Response<Streaming<wire::EntryMsg>>>, ClientError> {
+        if types.is_empty() {
+            return Err(ClientError::NoTypes);
+        }
+        let deadline = after(limit);
+        let bearer = self.bearer.as_ref();
+        repeated(deadline, || {
+            self.transport.open(call, question.clone(), bearer, limit)
+        })
+        .await
+    }
+
+    /// What an error of a call with one answer says.
+    fn call_context(&self, call: Call) -> Context<'_> {
+        self.transport.context(call, self.transport.timeouts().call)
+    }
+}

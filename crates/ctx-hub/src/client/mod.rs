@@ -1,0 +1,76 @@
+//! Dialling a hub: register a project, publish, pull, listen, ask for figures, administer.
+//!
+//! [`HubClient`] is what projects use, [`AdminClient`] what operators use. Both speak JSON, which
+//! every hub understands, and wait for nothing without a bound: see [`Timeouts`].
+//!
+//! Calls that are safe to repeat are repeated when the hub could not be reached or broke off:
+//! `publish` (an id is stored once, so a repeated entry gets its first sequence), `status`, and the
+//! opening of `sync` and `listen`. `register` is sent once: repeated after a lost answer, it would
+//! only be told that the project exists.
+
+mod address;
+mod admin;
+pub(crate) mod backoff;
+mod error;
+mod hub;
+mod json_service;
+mod status;
+mod stream;
+mod transport;
+
+use std::fmt;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use ctx_config::limits;
+
+pub use crate::wire::admin::{ClientRecord, HubHealth};
+pub use address::{AddressError, HubAddress};
+pub use admin::AdminClient;
+pub use error::{Cause, ClientError, ClientErrorKind, Violation};
+pub use hub::{HubClient, HubStatus, Registration};
+pub use stream::{EntryStream, HubIdentity};
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To open a connection, the name looked up included.
+    pub connect: Duration,
+    /// For a call with one answer, repetitions included, and for a `sync` stream to begin.
+    pub call: Duration,
+    /// Between two messages of a `sync` stream.
+    pub sync_idle: Duration,
+    /// For a `listen` stream to begin and between two of its messages. Silence is normal there, so
+    /// the end of this wait is [`ClientError::Idle`]: dial again.
+    pub listen_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: limits::CONNECT_TIMEOUT,
+            call: limits::CALL_DEADLINE,
+            sync_idle: limits::SYNC_IDLE_LIMIT,
+            listen_idle: limits::LISTEN_IDLE_LIMIT,
+        }
+    }
+}
+
+/// Where a hub was dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// On the network.
+    Address(HubAddress),
+    /// On this machine, at its admin socket.
+    Socket(Utf8PathBuf),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Socket(path) => path.fmt(f),
+        }
+    }
+}

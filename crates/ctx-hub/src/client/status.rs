@@ -1,0 +1,235 @@
+//! From a gRPC status to a [`ClientError`]; the only mapping.
+//!
+//! tonic tells with a status what the hub answered as well as what went wrong on the way. They
+//! differ in this: what went wrong on the way has a source.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use ctx_config::wire::{ADMIN_TOKEN_PREFIX, CLIENT_TOKEN_PREFIX};
+use tonic::{Code, Status};
+
+use super::Peer;
+use super::error::{Cause, ClientError, Violation};
+use super::transport::CONNECT;
+use crate::wire::codec::DecodeError;
+
+/// Longest text of a hub that is shown, in characters.
+const MESSAGE_MAX_CHARS: usize = 500;
+
+/// What a call was when it failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) call: &'static str,
+    /// How long it was given.
+    pub(super) limit: Duration,
+    /// How long opening a connection is given.
+    pub(super) connect: Duration,
+}
+
+impl Context<'_> {
+    /// The error that `status` means.
+    pub(super) fn error(self, status: Status) -> ClientError {
+        if status.source().is_some() {
+            self.on_the_way(status)
+        } else {
+            self.answered(&status)
+        }
+    }
+
+    /// The error of an answer that is no answer.
+    pub(super) fn violation(self, source: impl Into<Violation>) -> ClientError {
+        ClientError::Protocol {
+            peer: self.peer.clone(),
+            source: source.into(),
+        }
+    }
+
+    /// The error of a call that took too long.
+    pub(super) fn timeout(self) -> ClientError {
+        ClientError::Timeout {
+            peer: self.peer.clone(),
+            call: self.call,
+            after: self.limit,
+        }
+    }
+
+    /// The error of a `listen` stream that was silent.
+    pub(super) fn idle(self) -> ClientError {
+        ClientError::Idle {
+            peer: self.peer.clone(),
+            after: self.limit,
+        }
+    }
+
+    /// The error of a connection that could not be opened, or of one that broke.
+    pub(super) fn transport(self, error: Box<dyn Error + Send + Sync>) -> ClientError {
+        if find::<tonic::TimeoutExpired>(&*error).is_some() {
+            return self.timeout();
+        }
+        let peer = self.peer.clone();
+        if find::<tonic::ConnectError>(&*error).is_some() {
+            let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+            if find::<io::Error>(&*error).is_some_and(timed_out) {
+                return ClientError::Timeout {
+                    peer,
+                    call: CONNECT,
+                    after: self.connect,
+                };
+            }
+            return ClientError::Unreachable {
+                peer,
+                source: Cause::new(error),
+            };
+        }
+        if find::<h2::Error>(&*error).is_some_and(is_their_fault) {
+            return self.violation(Violation::NotHttp2(Cause::new(error)));
+        }
+        ClientError::Gone {
+            peer,
+            call: self.call,
+            source: Cause::new(error),
+        }
+    }
+
+    fn on_the_way(self, status: Status) -> ClientError {
+        if find::<DecodeError>(&status).is_some() {
+            return self.violation(Violation::Unreadable(Cause::new(status)));
+        }
+        if let Some(Violation::NotGrpc { http, content_type }) = find(&status) {
+            let (http, content_type) = (*http, content_type.clone());
+            return self.violation(Violation::NotGrpc { http, content_type });
+        }
+        self.transport(Box::new(status))
+    }
+
+    fn answered(self, status: &Status) -> ClientError {
+        let peer = self.peer.clone();
+        let call = self.call;
+        let message = self.message(status);
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => {
+                ClientError::Credentials { peer, message }
+            }
+            Code::NotFound => ClientError::NotFound { peer, message },
+            Code::Unavailable => ClientError::Unavailable {
+                peer,
+                call,
+                message,
+            },
+            Code::DeadlineExceeded => self.timeout(),
+            Code::Cancelled => ClientError::Gone {
+                peer,
+                call,
+                source: Cause::new(status.clone()),
+            },
+            Code::Internal | Code::Unknown if is_cut_short(status.message()) => ClientError::Gone {
+                peer,
+                call,
+                source: Cause::new(status.clone()),
+            },
+            Code::Internal if is_framing(status.message()) => {
+                self.violation(Violation::Framing { what: message })
+            }
+            code => ClientError::Rejected {
+                peer,
+                call,
+                code,
+                message,
+            },
+        }
+    }
+
+    fn message(self, status: &Status) -> String {
+        if status.message().is_empty() {
+            status.code().description().to_owned()
+        } else {
+            presentable(status.message())
+        }
+    }
+}
+
+/// Whether tonic found that an answer ended before its end: in the middle of a message, or without
+/// the status that every answer ends with. It says so in a message alone, as a hub would; so does
+/// the next. Should tonic choose other words, the tests of broken streams fail.
+fn is_cut_short(message: &str) -> bool {
+    starts_with_any(
+        message,
+        &[
+            "protocol error: missing grpc-status",
+            "Unexpected EOF decoding stream",
+        ],
+    )
+}
+
+/// Whether tonic found that the frames of an answer are not those of gRPC.
+fn is_framing(message: &str) -> bool {
+    starts_with_any(message, &["protocol error: ", "Missing response message"])
+}
+
+fn starts_with_any(message: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| message.starts_with(known))
+}
+
+/// Whether it was we who ended the connection, because what came was not HTTP/2.
+fn is_their_fault(error: &h2::Error) -> bool {
+    error.is_library()
+        && matches!(
+            error.reason(),
+            Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::FRAME_SIZE_ERROR)
+        )
+}
+
+/// The first error of type `T` among `error` and its causes.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Text of a hub as it may be shown: one line of bounded length, without what a terminal would obey
+/// and without tokens, which a hub might repeat.
+pub(super) fn presentable(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE_MAX_CHARS)
+        .collect();
+    for prefix in [ADMIN_TOKEN_PREFIX, CLIENT_TOKEN_PREFIX] {
+        let parts: Vec<&str> = shown.split(prefix).collect();
+        let mut clean = String::with_capacity(shown.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            if index == 0 {
+                clean.push_str(part);
+            } else {
+                clean.push_str(prefix);
+                clean.push('…');
+                clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+            }
+        }
+        shown = clean;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_hub_is_shown_without_tokens_and_control_characters() {
+        assert_eq!(
+            presentable("bad token ctx_cli_00ff, not ctx_adm_aB1\u{1b}[31m\nbye"),
+            "bad token ctx_cli_…, not ctx_adm_… [31m bye"
+        );
+        assert_eq!(presentable("größe"), "größe");
+        assert_eq!(presentable(&"x".repeat(9_000)).len(), MESSAGE_MAX_CHARS);
+    }
+}

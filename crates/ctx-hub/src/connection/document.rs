@@ -1,0 +1,115 @@
+//! The JSON document inside the connection file.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Connection, ConnectionError};
+use crate::client::AddressError;
+use crate::secret::{ClientToken, InvalidToken};
+use crate::types::{EntryType, InvalidId, ProjectNameError, TypeSet, UnknownType};
+
+/// What the buffer of a document begins with, in bytes: enough for nearly all of them, so that the
+/// token is seldom copied.
+const BUFFER_BYTES: usize = 1_024;
+
+/// A document that was opened and does not describe a connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// It is not JSON of the right shape. The text is not repeated, for it holds the token.
+    #[error("not the JSON of a connection (line {line}, column {column})")]
+    Json {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// The address is none.
+    #[error("the address of the hub")]
+    Address(#[source] AddressError),
+    /// The token is none.
+    #[error("the token")]
+    Token(#[source] InvalidToken),
+    /// A type is unknown.
+    #[error("the types")]
+    Types(#[source] UnknownType),
+    /// The name of the project is none.
+    #[error("the name of the project")]
+    Project(#[source] ProjectNameError),
+    /// The client id is none.
+    #[error("the client id")]
+    ClientId(#[source] InvalidId),
+}
+
+/// Unknown fields are ignored. `project` and `client_id` are lost when an older `ctx` rewrites the
+/// file, so nothing may depend on them.
+#[derive(Serialize, Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    hub_addr: Cow<'a, str>,
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    /// Absent, `null` or empty means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    types: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+}
+
+pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
+    let document: Document<'_> =
+        serde_json::from_slice(text).map_err(|error| DocumentError::Json {
+            line: error.line(),
+            column: error.column(),
+        })?;
+    let Document {
+        hub_addr,
+        token,
+        types,
+        project,
+        client_id,
+    } = document;
+    // Owned only where it was written with escapes, which no token needs.
+    let token = match token {
+        Cow::Borrowed(token) => ClientToken::parse(token),
+        Cow::Owned(token) => ClientToken::parse(&Zeroizing::new(token)),
+    };
+    Ok(Connection {
+        hub_addr: hub_addr.parse().map_err(DocumentError::Address)?,
+        token: token.map_err(DocumentError::Token)?,
+        types: TypeSet::from_wire(&types.unwrap_or_default()).map_err(DocumentError::Types)?,
+        project: project
+            .map(TryInto::try_into)
+            .transpose()
+            .map_err(DocumentError::Project)?,
+        client_id: client_id
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(DocumentError::ClientId)?,
+    })
+}
+
+pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
+    let Connection {
+        hub_addr,
+        token,
+        types,
+        project,
+        client_id,
+    } = connection;
+    let names = types.iter().map(EntryType::as_str).map(str::to_owned);
+    let document = Document {
+        hub_addr: hub_addr.to_string().into(),
+        token: token.expose().into(),
+        types: (!types.is_all()).then(|| names.collect()),
+        project: project.as_ref().map(|name| name.as_str().to_owned()),
+        client_id: client_id.as_ref().map(|id| id.as_str().to_owned()),
+    };
+    let mut text = Zeroizing::new(Vec::with_capacity(BUFFER_BYTES));
+    serde_json::to_writer(&mut *text, &document).map_err(ConnectionError::Write)?;
+    Ok(text)
+}

@@ -1,0 +1,109 @@
+//! The connection file: which hub a project belongs to, and what it proves itself with.
+//!
+//! `.context/.connect.enc` is a random nonce of 12 bytes followed by the AES-256-GCM ciphertext and
+//! tag of a JSON document, sealed with the person's key, `~/.ctx/.ctx.key`. The file may lie in a
+//! shared or synchronized directory; without the key it says nothing.
+
+mod document;
+mod error;
+mod key;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use ctx_config::paths::{ContextDir, PRIVATE_FILE_MODE, UserDir};
+use ctx_io::atomic::{self, Mode};
+use ctx_io::{AtomicFile, read_optional_limited};
+
+use crate::client::HubAddress;
+use crate::secret::ClientToken;
+use crate::types::{ClientId, ProjectName, TypeSet};
+pub use document::DocumentError;
+pub use error::{ConnectionError, ConnectionErrorKind};
+
+/// Largest connection file that is read, in bytes; a real one has a few hundred.
+const FILE_MAX_BYTES: u64 = 65_536;
+
+/// What a project needs to reach its hub. `Debug` does not show the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The hub.
+    pub hub_addr: HubAddress,
+    /// What the project proves itself with.
+    pub token: ClientToken,
+    /// Which types it mirrors.
+    pub types: TypeSet,
+    /// The name under which it registered; older versions of `ctx` did not write it down.
+    pub project: Option<ProjectName>,
+    /// Its identity at the hub; older versions of `ctx` did not write it down.
+    pub client_id: Option<ClientId>,
+}
+
+impl Connection {
+    /// Reads and opens the connection file of a project.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] tells a project that is not set up from one whose file or key is damaged.
+    pub fn load(context: &ContextDir, user: &UserDir) -> Result<Self, ConnectionError> {
+        check_context(context)?;
+        let path = context.connect_file();
+        let Some(sealed) = read_optional_limited(&path, FILE_MAX_BYTES)? else {
+            return Err(ConnectionError::NotRegistered { path });
+        };
+        let key = key::load(user)?;
+        let text = seal::open(&key, &sealed, &path)?;
+        document::read(&text).map_err(|source| ConnectionError::Document { path, source })
+    }
+
+    /// Makes sure that a connection could be saved, and changes nothing but making the person's key
+    /// when there is none. Asked before a hub registers a project: what cannot be saved then would
+    /// have to be revoked by hand.
+    ///
+    /// # Errors
+    /// What [`Connection::save`] would fail with.
+    pub fn prepare(context: &ContextDir, user: &UserDir) -> Result<(), ConnectionError> {
+        check_context(context)?;
+        key::load_or_create(user)?;
+        // Never committed, so nothing is left behind.
+        let mode = Mode::Exactly(PRIVATE_FILE_MODE);
+        drop(AtomicFile::create(&context.connect_file(), mode)?);
+        Ok(())
+    }
+
+    /// Seals and writes the connection file of a project, in place of the one before; makes the
+    /// person's key when there is none. The file is replaced atomically: killed at any instruction,
+    /// the old or the new one is there.
+    ///
+    /// # Errors
+    /// [`ConnectionError`]; the old file stands.
+    pub fn save(&self, context: &ContextDir, user: &UserDir) -> Result<(), ConnectionError> {
+        check_context(context)?;
+        if self.types.is_empty() {
+            return Err(ConnectionError::NoTypes);
+        }
+        let key = key::load_or_create(user)?;
+        let sealed = seal::seal(&key, document::write(self)?)?;
+        atomic::write(
+            &context.connect_file(),
+            &sealed,
+            Mode::Exactly(PRIVATE_FILE_MODE),
+        )?;
+        Ok(())
+    }
+}
+
+fn check_context(context: &ContextDir) -> Result<(), ConnectionError> {
+    let path = context.path();
+    match fs_err::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(ConnectionError::NoContext {
+            path: path.to_owned(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ConnectionError::NoContext {
+                path: path.to_owned(),
+            })
+        }
+        Err(error) => Err(ConnectionError::Look(error)),
+    }
+}

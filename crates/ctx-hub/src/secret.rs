@@ -1,0 +1,169 @@
+//! Tokens: what proves who somebody is. Nothing here prints, serializes or logs one.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use ctx_config::{limits, wire};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Text that is not a token of the kind that was asked for. The text itself is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {kind} token: it has to be {prefix} and 64 lower-case hex digits")]
+pub struct InvalidToken {
+    kind: &'static str,
+    prefix: &'static str,
+}
+
+/// SHA-256 of a token: all that a hub keeps of it.
+///
+/// No slow hash is needed: a token is 256 bits from the operating system, which cannot be guessed
+/// however fast a guess is checked.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// The hash of any text that a peer presents as its token.
+    #[must_use]
+    pub fn of(presented: &str) -> Self {
+        Self(Sha256::digest(presented.as_bytes()).into())
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
+    }
+}
+
+macro_rules! token {
+    ($name:ident, $kind:literal, $prefix:expr, $doc:literal) => {
+        #[doc = $doc]
+        ///
+        /// A fixed prefix and 64 lower-case hex digits. `Debug` shows none of the digits, there is
+        /// no `Display`, and the memory is cleared when the value is dropped.
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            /// A new token of operating-system randomness.
+            ///
+            /// # Errors
+            /// The operating system gives no random bytes.
+            pub fn random() -> Result<Self, getrandom::Error> {
+                let digits = Zeroizing::new(random_hex(limits::TOKEN_RANDOM_BYTES)?);
+                Ok(Self(Zeroizing::new(format!("{}{}", $prefix, *digits))))
+            }
+
+            /// Reads a token; white space around it is ignored.
+            ///
+            /// # Errors
+            /// [`InvalidToken`] when it has another prefix, length or alphabet.
+            pub fn parse(text: &str) -> Result<Self, InvalidToken> {
+                let text = text.trim();
+                text.strip_prefix($prefix)
+                    .filter(|digits| is_lower_hex(digits, limits::TOKEN_RANDOM_BYTES))
+                    .map(|_| Self(Zeroizing::new(text.to_owned())))
+                    .ok_or(InvalidToken {
+                        kind: $kind,
+                        prefix: $prefix,
+                    })
+            }
+
+            /// The token itself. Whoever calls this sends it or seals it, and nothing else.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+
+            /// What a hub keeps of it.
+            #[must_use]
+            pub fn hash(&self) -> TokenHash {
+                TokenHash::of(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({}…)", stringify!($name), $prefix)
+            }
+        }
+    };
+}
+
+token!(
+    ClientToken,
+    "a client",
+    wire::CLIENT_TOKEN_PREFIX,
+    "What a registered project proves itself with."
+);
+token!(
+    AdminToken,
+    "an admin",
+    wire::ADMIN_TOKEN_PREFIX,
+    "What an operator proves themselves with, and what registers a project."
+);
+
+/// `bytes` random bytes as lower-case hex digits.
+pub(crate) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
+    let mut random = Zeroizing::new(vec![0_u8; bytes]);
+    getrandom::fill(&mut random)?;
+    let mut text = String::with_capacity(bytes * 2);
+    for byte in random.iter() {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    Ok(text)
+}
+
+/// Whether `text` is exactly `bytes` bytes written as lower-case hex digits.
+pub(crate) fn is_lower_hex(text: &str, bytes: usize) -> bool {
+    text.len() == bytes * 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_and_no_two_are_alike() {
+        let token = ClientToken::random().unwrap();
+        assert_eq!(
+            ClientToken::parse(&format!(" {}\n", token.expose())).unwrap(),
+            token
+        );
+        assert_ne!(token, ClientToken::random().unwrap());
+        assert_eq!(token.expose().len(), "ctx_cli_".len() + 64);
+    }
+
+    #[test]
+    fn debug_shows_no_digit_of_a_token() {
+        let token = AdminToken::random().unwrap();
+        assert_eq!(format!("{token:?}"), "AdminToken(ctx_adm_…)");
+        assert_eq!(format!("{:?}", token.hash()), "TokenHash(…)");
+    }
+
+    #[test]
+    fn tokens_of_another_kind_length_or_alphabet_are_refused_without_being_repeated() {
+        let client = ClientToken::random().unwrap();
+        for text in [
+            "",
+            "ctx_cli_",
+            client.expose(),
+            "ctx_adm_0",
+            &"ctx_adm_Z".repeat(8),
+        ] {
+            let error = AdminToken::parse(text).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "not an admin token: it has to be ctx_adm_ and 64 lower-case hex digits"
+            );
+        }
+    }
+}

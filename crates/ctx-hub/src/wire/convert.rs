@@ -1,0 +1,452 @@
+//! Messages to values and back. The only file that sees both.
+//!
+//! Every field of a message is named here, so that a field added to `hub.proto` does not compile
+//! until somebody has decided what it means.
+
+use super::admin::{ClientRecord, HubHealth};
+use super::generated as wire;
+use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
+use crate::types::{
+    ClientId, EmptyId, EntryId, EntryType, InvalidId, Sequence, TypeSet, UnknownType,
+};
+
+/// A message of a hub that holds what no value can be made of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// The entry has no id.
+    #[error("the entry with sequence {sequence} has no id")]
+    NoId {
+        /// Its place in the hub's log.
+        sequence: u64,
+        /// What is wrong with the id.
+        source: EmptyId,
+    },
+    /// The entry has a type that this program does not know; a newer hub may have more of them.
+    #[error("the entry with sequence {sequence} has an unknown type")]
+    Type {
+        /// Its place in the hub's log.
+        sequence: u64,
+        /// The type.
+        source: UnknownType,
+    },
+    /// An identity is none.
+    #[error("{field} is not an identity")]
+    Identity {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        source: InvalidId,
+    },
+}
+
+/// Reads an entry that a publisher sent and checks every rule of the protocol. What it says of its
+/// origin is ignored: the hub knows who it is.
+///
+/// # Errors
+/// [`DraftError`] names the rule that it breaks.
+pub fn draft_from_wire(message: wire::PublishEntry) -> Result<EntryDraft, DraftError> {
+    let wire::PublishEntry {
+        id,
+        r#type,
+        content,
+        origin: _,
+        timestamp,
+        meta,
+    } = message;
+    let id = EntryId::try_from(id)?;
+    EntryDraft::new(
+        id,
+        r#type.parse()?,
+        content,
+        timestamp,
+        meta_from_wire(meta),
+    )
+}
+
+/// Writes an entry for a hub. The origin stays empty: the hub stamps it.
+#[must_use]
+pub fn draft_to_wire(draft: &EntryDraft) -> wire::PublishEntry {
+    wire::PublishEntry {
+        id: draft.id().as_str().to_owned(),
+        r#type: draft.entry_type().as_str().to_owned(),
+        content: draft.content().to_owned(),
+        origin: String::new(),
+        timestamp: draft.timestamp(),
+        meta: meta_to_wire(draft.meta()),
+    }
+}
+
+/// Reads an entry that a hub sent.
+///
+/// # Errors
+/// [`ConvertError::NoId`] and [`ConvertError::Type`].
+pub fn entry_from_wire(message: wire::EntryMsg) -> Result<Entry, ConvertError> {
+    let wire::EntryMsg {
+        id,
+        r#type,
+        content,
+        origin,
+        timestamp,
+        sequence,
+        meta,
+    } = message;
+    Ok(Entry {
+        id: EntryId::try_from(id).map_err(|source| ConvertError::NoId { sequence, source })?,
+        entry_type: r#type
+            .parse()
+            .map_err(|source| ConvertError::Type { sequence, source })?,
+        content,
+        origin,
+        timestamp,
+        sequence: Sequence::new(sequence),
+        meta: meta_from_wire(meta),
+    })
+}
+
+/// Writes an entry for a client.
+#[must_use]
+pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
+    let Entry {
+        id,
+        entry_type,
+        content,
+        origin,
+        timestamp,
+        sequence,
+        meta,
+    } = entry;
+    wire::EntryMsg {
+        id: id.as_str().to_owned(),
+        r#type: entry_type.as_str().to_owned(),
+        content: content.clone(),
+        origin: origin.clone(),
+        timestamp: *timestamp,
+        sequence: sequence.get(),
+        meta: meta_to_wire(meta),
+    }
+}
+
+/// Writes a set of types. All of them are written as none, which every hub reads as all, those
+/// included that only the hub knows.
+#[must_use]
+pub fn types_to_wire(types: &TypeSet) -> Vec<String> {
+    if types.is_all() {
+        return Vec::new();
+    }
+    types
+        .iter()
+        .map(EntryType::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Reads what a hub says of itself to an operator.
+///
+/// # Errors
+/// [`ConvertError::Identity`].
+pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, ConvertError> {
+    let wire::HubStatusResponse {
+        hub_id,
+        version,
+        pid,
+        started_at,
+        addresses,
+        data_dir,
+        head,
+        total_entries,
+        connected_clients,
+        registered_clients,
+        entries_by_type,
+        entries_by_project,
+    } = message;
+    Ok(HubHealth {
+        hub_id: hub_id.parse().map_err(|source| ConvertError::Identity {
+            field: "hub_id",
+            source,
+        })?,
+        version,
+        pid,
+        started_at,
+        addresses,
+        data_dir,
+        head: Sequence::new(head),
+        total_entries,
+        connected_clients,
+        registered_clients,
+        entries_by_type,
+        entries_by_project,
+    })
+}
+
+/// Writes what a hub says of itself to an operator.
+#[must_use]
+pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
+    let HubHealth {
+        hub_id,
+        version,
+        pid,
+        started_at,
+        addresses,
+        data_dir,
+        head,
+        total_entries,
+        connected_clients,
+        registered_clients,
+        entries_by_type,
+        entries_by_project,
+    } = health;
+    wire::HubStatusResponse {
+        hub_id: hub_id.as_str().to_owned(),
+        version,
+        pid,
+        started_at,
+        addresses,
+        data_dir,
+        head: head.get(),
+        total_entries,
+        connected_clients,
+        registered_clients,
+        entries_by_type,
+        entries_by_project,
+    }
+}
+
+/// Reads a client that was registered once.
+///
+/// # Errors
+/// [`ConvertError::Identity`].
+pub fn client_from_wire(message: wire::ClientInfo) -> Result<ClientRecord, ConvertError> {
+    let wire::ClientInfo {
+        client_id,
+        project_name,
+        created_at,
+        revoked_at,
+        entries,
+    } = message;
+    Ok(ClientRecord {
+        id: client_id_from_wire(&client_id)?,
+        project: project_name,
+        created_at: (created_at != 0).then_some(created_at),
+        revoked_at: (revoked_at != 0).then_some(revoked_at),
+        entries,
+    })
+}
+
+/// Writes a client that was registered once.
+#[must_use]
+pub fn client_to_wire(client: ClientRecord) -> wire::ClientInfo {
+    let ClientRecord {
+        id,
+        project,
+        created_at,
+        revoked_at,
+        entries,
+    } = client;
+    wire::ClientInfo {
+        client_id: id.as_str().to_owned(),
+        project_name: project,
+        created_at: created_at.unwrap_or(0),
+        revoked_at: revoked_at.unwrap_or(0),
+        entries,
+    }
+}
+
+/// Reads the identity of a client.
+///
+/// # Errors
+/// [`ConvertError::Identity`].
+pub fn client_id_from_wire(text: &str) -> Result<ClientId, ConvertError> {
+    text.parse().map_err(|source| ConvertError::Identity {
+        field: "client_id",
+        source,
+    })
+}
+
+fn meta_from_wire(meta: Option<wire::EntryMeta>) -> EntryMeta {
+    let wire::EntryMeta {
+        display_name,
+        host,
+        tool,
+        via,
+    } = meta.unwrap_or_default();
+    EntryMeta {
+        display_name,
+        host,
+        tool,
+        via,
+    }
+}
+
+fn meta_to_wire(meta: &EntryMeta) -> Option<wire::EntryMeta> {
+    if meta.is_empty() {
+        return None;
+    }
+    let EntryMeta {
+        display_name,
+        host,
+        tool,
+        via,
+    } = meta.clone();
+    Some(wire::EntryMeta {
+        display_name,
+        host,
+        tool,
+        via,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta() -> wire::EntryMeta {
+        wire::EntryMeta {
+            display_name: "Ada".to_owned(),
+            host: "h".to_owned(),
+            tool: "t".to_owned(),
+            via: "v".to_owned(),
+        }
+    }
+
+    fn entry() -> wire::EntryMsg {
+        wire::EntryMsg {
+            id: "i".to_owned(),
+            r#type: "convention".to_owned(),
+            content: "c".to_owned(),
+            origin: "o".to_owned(),
+            timestamp: 5,
+            sequence: 7,
+            meta: Some(meta()),
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_hub_reads_and_is_written_the_same() {
+        let value = entry_from_wire(entry()).unwrap();
+        assert_eq!(value.sequence, Sequence::new(7));
+        assert_eq!(entry_to_wire(&value), entry());
+    }
+
+    #[test]
+    fn an_entry_without_id_or_of_unknown_type_is_told_apart() {
+        let no_id = wire::EntryMsg {
+            id: String::new(),
+            ..entry()
+        };
+        let error = entry_from_wire(no_id).unwrap_err();
+        assert_eq!(
+            error,
+            ConvertError::NoId {
+                sequence: 7,
+                source: EmptyId
+            }
+        );
+        let rumour = wire::EntryMsg {
+            r#type: "rumour".to_owned(),
+            ..entry()
+        };
+        let error = entry_from_wire(rumour).unwrap_err();
+        assert!(
+            matches!(error, ConvertError::Type { sequence: 7, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_draft_reads_without_its_claim_to_an_origin_and_is_written_without_one() {
+        let message = wire::PublishEntry {
+            id: "i".to_owned(),
+            r#type: "task".to_owned(),
+            content: "c".to_owned(),
+            origin: "somebody else".to_owned(),
+            timestamp: 5,
+            meta: Some(meta()),
+        };
+        let draft = draft_from_wire(message.clone()).unwrap();
+        let written = draft_to_wire(&draft);
+        assert_eq!(
+            written,
+            wire::PublishEntry {
+                origin: String::new(),
+                ..message
+            }
+        );
+    }
+
+    #[test]
+    fn a_draft_that_breaks_a_rule_is_refused_in_the_words_of_the_protocol() {
+        let refusal = |message| draft_from_wire(message).unwrap_err().to_string();
+        let good = draft_to_wire(
+            &draft_from_wire(wire::PublishEntry {
+                id: "i".to_owned(),
+                r#type: "task".to_owned(),
+                ..wire::PublishEntry::default()
+            })
+            .unwrap(),
+        );
+        let no_id = wire::PublishEntry {
+            id: String::new(),
+            ..good.clone()
+        };
+        assert_eq!(refusal(no_id), "entry ID required");
+        let unknown = wire::PublishEntry {
+            r#type: "x".to_owned(),
+            ..good.clone()
+        };
+        assert_eq!(refusal(unknown), "invalid entry type \"x\"");
+        let large = wire::PublishEntry {
+            content: "x".repeat(1_048_577),
+            ..good
+        };
+        assert_eq!(refusal(large), "entry content exceeds 1MB limit");
+    }
+
+    #[test]
+    fn every_type_is_asked_for_by_naming_none() {
+        assert!(types_to_wire(&TypeSet::all()).is_empty());
+        let some: TypeSet = [EntryType::Task, EntryType::Decision].into_iter().collect();
+        assert_eq!(types_to_wire(&some), ["decision", "task"]);
+    }
+
+    #[test]
+    fn what_operators_are_told_reads_and_is_written_the_same() {
+        let id = "0123456789abcdef0123456789abcdef".to_owned();
+        let health = wire::HubStatusResponse {
+            hub_id: id.clone(),
+            version: "1".to_owned(),
+            pid: 2,
+            started_at: 3,
+            addresses: vec!["a:4".to_owned()],
+            data_dir: "/d".to_owned(),
+            head: 5,
+            total_entries: 6,
+            connected_clients: 7,
+            registered_clients: 8,
+            entries_by_type: [("task".to_owned(), 9)].into(),
+            entries_by_project: [("p".to_owned(), 10)].into(),
+        };
+        assert_eq!(
+            health_to_wire(health_from_wire(health.clone()).unwrap()),
+            health
+        );
+        let client = wire::ClientInfo {
+            client_id: id,
+            project_name: "p".to_owned(),
+            created_at: 0,
+            revoked_at: 11,
+            entries: 12,
+        };
+        let record = client_from_wire(client.clone()).unwrap();
+        assert_eq!((record.created_at, record.revoked_at), (None, Some(11)));
+        assert_eq!(client_to_wire(record), client);
+    }
+
+    #[test]
+    fn an_identity_that_is_none_is_named() {
+        let error = client_from_wire(wire::ClientInfo::default()).unwrap_err();
+        assert_eq!(error.to_string(), "client_id is not an identity");
+        let error = health_from_wire(wire::HubStatusResponse::default()).unwrap_err();
+        assert_eq!(error.to_string(), "hub_id is not an identity");
+    }
+}

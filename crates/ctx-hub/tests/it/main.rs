@@ -1,0 +1,10 @@
+//! The integration tests of ctx-hub, one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions,
+    reason = "tests panic to fail"
+)]
+
+#[cfg(feature = "client")]
+mod client;
