@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sync` (default) | the mirror in `.context/hub/`: `sync::load_state`, `sync::sync`, `sync::listen`, the sealed connection file |
 //! | `client` | dialling a hub: `client::HubClient`, `client::AdminClient` |
+//! | `store` | the trait `store::Store` and the embedded store |
 
 pub mod entry;
 pub mod secret;
@@ -14,3 +15,5 @@ pub mod wire;
 pub mod client;
 #[cfg(feature = "sync")]
 pub mod connection;
+#[cfg(feature = "store")]
+pub mod store;

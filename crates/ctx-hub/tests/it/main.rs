@@ -8,3 +8,5 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "store")]
+mod store;

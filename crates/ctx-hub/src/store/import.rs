@@ -1,0 +1,312 @@
+//! The files of an older hub, read one piece at a time. They are never changed.
+
+use std::io::{self, BufRead as _, BufReader};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ctx_config::paths::DataDir;
+use fs_err::File;
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use super::error::{ImportFault, StoreError};
+use super::notice::Notice;
+use crate::entry::EntryMeta;
+use crate::secret::TokenHash;
+use crate::types::{ClientId, EntryId, EntryType, Sequence};
+
+/// The files of an older hub in a data directory.
+pub(super) struct OldFiles {
+    dir: DataDir,
+}
+
+/// An entry of an older hub. It keeps the sequence that it has: projects have cursors past it.
+pub(super) struct OldEntry {
+    pub(super) sequence: i64,
+    pub(super) id: EntryId,
+    pub(super) entry_type: EntryType,
+    pub(super) origin: String,
+    pub(super) timestamp: i64,
+    pub(super) meta: EntryMeta,
+    pub(super) content: String,
+}
+
+/// A client of an older hub. Its token is known by its hash from here on.
+pub(super) struct OldClient {
+    pub(super) id: ClientId,
+    pub(super) project: crate::types::ProjectName,
+    pub(super) token: TokenHash,
+}
+
+/// What an older hub knew of its log.
+pub(super) struct OldMeta {
+    pub(super) sequence_counter: i64,
+    pub(super) created_at: Option<i64>,
+}
+
+/// A line of the entries file.
+#[derive(Deserialize)]
+struct EntryLine {
+    id: String,
+    #[serde(rename = "type")]
+    entry_type: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    content: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    origin: String,
+    timestamp: String,
+    sequence: u64,
+    #[serde(default, deserialize_with = "null_as_default")]
+    meta: MetaObject,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MetaObject {
+    #[serde(deserialize_with = "null_as_default")]
+    display_name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    host: String,
+    #[serde(deserialize_with = "null_as_default")]
+    tool: String,
+    #[serde(deserialize_with = "null_as_default")]
+    via: String,
+}
+
+#[derive(Deserialize)]
+struct ClientObject {
+    id: String,
+    project_name: String,
+    token: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MetaFile {
+    sequence_counter: u64,
+    created_at: Option<String>,
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl OldFiles {
+    /// The files in `dir`, if there is any of them.
+    pub(super) fn find(dir: &DataDir) -> Result<Option<Self>, StoreError> {
+        for path in [dir.old_entries(), dir.old_clients(), dir.old_meta()] {
+            if open(&path)?.is_some() {
+                return Ok(Some(Self { dir: dir.clone() }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The directory that they are in.
+    pub(super) fn path(&self) -> &Utf8Path {
+        self.dir.path()
+    }
+
+    /// What the older hub knew of its log. Its counter may be ahead of its entries.
+    pub(super) fn meta(&self) -> Result<OldMeta, StoreError> {
+        let path = self.dir.old_meta();
+        let meta: MetaFile = read_whole(&path)?;
+        let counter = meta.sequence_counter;
+        let sequence_counter = storable(counter).map_err(|fault| import_error(&path, fault))?;
+        // A hub works without knowing when it was made.
+        let created_at = meta.created_at.and_then(|time| unix_seconds(&time).ok());
+        Ok(OldMeta {
+            sequence_counter,
+            created_at,
+        })
+    }
+
+    /// The clients, in the order of the file.
+    pub(super) fn clients(&self) -> Result<Vec<OldClient>, StoreError> {
+        let path = self.dir.old_clients();
+        let clients: Option<Vec<ClientObject>> = read_whole(&path)?;
+        let clients = clients.unwrap_or_default().into_iter().zip(1_usize..);
+        clients
+            .map(|(client, number)| client.check(number).map_err(|e| self.client_fault(e)))
+            .collect()
+    }
+
+    /// An error that the clients file is to blame for.
+    pub(super) fn client_fault(&self, fault: ImportFault) -> StoreError {
+        import_error(&self.dir.old_clients(), fault)
+    }
+
+    /// The entries, in the order of the file.
+    pub(super) fn entries(&self) -> Result<Entries, StoreError> {
+        let path = self.dir.old_entries();
+        Ok(Entries {
+            lines: open(&path)?.map(BufReader::new),
+            path,
+            line: 0,
+            previous: 0,
+            buffer: Vec::new(),
+            torn: None,
+        })
+    }
+}
+
+impl ClientObject {
+    fn check(self, number: usize) -> Result<OldClient, ImportFault> {
+        let token = Zeroizing::new(self.token);
+        let id: ClientId = self
+            .id
+            .parse()
+            .map_err(|source| ImportFault::ClientId { number, source })?;
+        if token.is_empty() {
+            return Err(ImportFault::NotItsOwn { id: self.id });
+        }
+        let project = self
+            .project_name
+            .parse()
+            .map_err(|source| ImportFault::Project {
+                id: self.id,
+                source,
+            })?;
+        Ok(OldClient {
+            id,
+            project,
+            token: TokenHash::of(&token),
+        })
+    }
+}
+
+/// The entries of an older hub: one line in memory at a time.
+pub(super) struct Entries {
+    path: Utf8PathBuf,
+    lines: Option<BufReader<File>>,
+    line: u64,
+    previous: i64,
+    buffer: Vec<u8>,
+    torn: Option<Notice>,
+}
+
+impl Entries {
+    /// The next entry; `None` at the end, or where the last line breaks off.
+    pub(super) fn next(&mut self) -> Result<Option<OldEntry>, StoreError> {
+        let Some(lines) = &mut self.lines else {
+            return Ok(None);
+        };
+        loop {
+            self.buffer.clear();
+            self.line += 1;
+            let read = lines.read_until(b'\n', &mut self.buffer);
+            if read.map_err(|error| fault(&self.path, self.line, error.into()))? == 0 {
+                return Ok(None);
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        match serde_json::from_slice::<EntryLine>(&self.buffer) {
+            Ok(line) => {
+                let entry = check(line, self.previous)
+                    .map_err(|error| fault(&self.path, self.line, error))?;
+                self.previous = entry.sequence;
+                Ok(Some(entry))
+            }
+            // A complete document of another shape is no torn one.
+            Err(error) if !error.is_data() && !self.buffer.ends_with(b"\n") => {
+                self.torn = Some(Notice::TornLine {
+                    path: self.path.clone(),
+                    line: self.line,
+                    bytes: u64::try_from(self.buffer.len()).unwrap_or(u64::MAX),
+                });
+                Ok(None)
+            }
+            Err(error) => Err(fault(&self.path, self.line, error.into())),
+        }
+    }
+
+    /// What the operator should know of the file.
+    pub(super) fn into_notice(self) -> Option<Notice> {
+        self.torn
+    }
+}
+
+/// A line as an entry. Limits are not checked: what was accepted once is kept.
+fn check(line: EntryLine, previous: i64) -> Result<OldEntry, ImportFault> {
+    let sequence = storable(line.sequence)?;
+    if sequence <= previous {
+        return Err(ImportFault::NotRising {
+            previous: Sequence::new(previous.unsigned_abs()),
+            found: Sequence::new(line.sequence),
+        });
+    }
+    Ok(OldEntry {
+        sequence,
+        id: EntryId::try_from(line.id)?,
+        entry_type: line.entry_type.parse()?,
+        origin: line.origin,
+        timestamp: unix_seconds(&line.timestamp)?,
+        meta: EntryMeta {
+            display_name: line.meta.display_name,
+            host: line.meta.host,
+            tool: line.meta.tool,
+            via: line.meta.via,
+        },
+        content: line.content,
+    })
+}
+
+fn unix_seconds(given: &str) -> Result<i64, ImportFault> {
+    given
+        .parse::<jiff::Timestamp>()
+        .map(jiff::Timestamp::as_second)
+        .map_err(|source| ImportFault::Time {
+            given: given.to_owned(),
+            source,
+        })
+}
+
+fn storable(sequence: u64) -> Result<i64, ImportFault> {
+    i64::try_from(sequence).map_err(|_| ImportFault::SequenceTooLarge { found: sequence })
+}
+
+/// Reads a small file as one document; a missing one reads as the default.
+fn read_whole<T: Default + for<'de> Deserialize<'de>>(path: &Utf8Path) -> Result<T, StoreError> {
+    let Some(mut file) = open(path)? else {
+        return Ok(T::default());
+    };
+    let mut text = Zeroizing::new(Vec::new());
+    io::Read::read_to_end(&mut file, &mut text)
+        .map_err(|error| import_error(path, error.into()))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        import_error(
+            path,
+            ImportFault::Shape {
+                line: error.line(),
+                column: error.column(),
+            },
+        )
+    })
+}
+
+fn open(path: &Utf8Path) -> Result<Option<File>, StoreError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(import_error(path, error.into())),
+    }
+}
+
+fn import_error(path: &Utf8Path, source: ImportFault) -> StoreError {
+    StoreError::Import {
+        path: path.to_owned(),
+        line: None,
+        source,
+    }
+}
+
+fn fault(path: &Utf8Path, line: u64, source: ImportFault) -> StoreError {
+    StoreError::Import {
+        path: path.to_owned(),
+        line: Some(line),
+        source,
+    }
+}

@@ -1,0 +1,137 @@
+//! Where a hub keeps its log and its registry.
+//!
+//! [`Store`] is what the service needs and no more, so that another engine can stand behind it.
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::entry::{Entry, EntryDraft};
+use crate::secret::TokenHash;
+use crate::types::{ClientId, EntryType, HubId, ProjectName, Sequence, TypeSet};
+
+mod error;
+mod import;
+mod notice;
+mod sqlite;
+
+pub use error::{Cause, Damage, ImportFault, StoreError};
+pub use notice::Notice;
+pub use sqlite::SqliteStore;
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its identity.
+    pub id: ClientId,
+    /// The project that it publishes for.
+    pub project: ProjectName,
+    /// When it registered, in Unix seconds; 0 when unknown.
+    pub created_at: i64,
+    /// When its token was ended, in Unix seconds; `None` while it lives.
+    pub revoked_at: Option<i64>,
+}
+
+/// Which entries a page should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageQuery {
+    /// Entries after this sequence.
+    pub since: Sequence,
+    /// Entries up to this sequence, it included; `None` means up to the last.
+    pub until: Option<Sequence>,
+    /// Entries of these types.
+    pub types: TypeSet,
+    /// At most so many entries.
+    pub max_entries: usize,
+    /// No further entry once the contents add up to so many bytes; at least one entry is read.
+    pub max_bytes: usize,
+}
+
+/// Counts of what is stored, kept up with every append: asking costs nothing that grows with the
+/// log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// The last sequence handed out.
+    pub head: Sequence,
+    /// How many entries there are.
+    pub total: u64,
+    /// Entries of each type that has any, in the order of [`EntryType::ALL`].
+    pub by_type: Vec<(EntryType, u64)>,
+    /// Entries of each project that has any, by name.
+    pub by_project: Vec<(String, u64)>,
+    /// Clients whose token has not been ended.
+    pub live_clients: u64,
+}
+
+/// A store of entries and clients.
+///
+/// Sequences become readable in order: once an entry can be read, no smaller sequence appears
+/// later. What a method has answered is durable.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The identity of this log, made with it and never changed.
+    fn hub_id(&self) -> &HubId;
+
+    /// The last durable sequence, which changes with every append that stores something. Streams
+    /// wait on it; they read what is new from the store.
+    fn head(&self) -> watch::Receiver<Sequence>;
+
+    /// Stores `drafts` as `client`'s and answers their sequences in order, once they are durable:
+    /// all of them or none. An id that is stored already (or twice in `drafts`) is not stored
+    /// again and answers the sequence that it has.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is no room, [`StoreError::Unavailable`] and its kin
+    /// otherwise. Nothing of `drafts` was acknowledged; sending it again is safe, as ids are
+    /// stored once.
+    async fn append(
+        &self,
+        client: &Client,
+        drafts: Vec<EntryDraft>,
+    ) -> Result<Vec<Sequence>, StoreError>;
+
+    /// The next entries of `query`, in order of their sequence. An empty page means that there are
+    /// none at this moment.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds something that no entry can be made of.
+    async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// Registers `project` with a token of hash `token`.
+    ///
+    /// # Errors
+    /// [`StoreError::ProjectExists`] while a client of that name lives.
+    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError>;
+
+    /// The live client whose token has this hash.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError>;
+
+    /// Ends the token of a client; `None` when there is no such client. Ending it again changes
+    /// nothing. Its project's name is free to be registered again afterwards.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError>;
+
+    /// Every client that was ever registered, oldest first, with the number of its project's
+    /// entries.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError>;
+
+    /// Counts of what is stored.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn statistics(&self) -> Result<Statistics, StoreError>;
+
+    /// Finishes what is under way and closes the store. Every later call but this one fails with
+    /// [`StoreError::Closed`]; closing again changes nothing.
+    ///
+    /// # Errors
+    /// The last flush failed.
+    async fn close(&self) -> Result<(), StoreError>;
+}

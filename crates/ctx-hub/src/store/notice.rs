@@ -1,0 +1,73 @@
+//! What an operator should know after a store was opened.
+
+use std::fmt;
+
+use camino::Utf8PathBuf;
+
+/// Something that happened while a store was opened, for the operator to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The files of an older hub were imported.
+    Imported {
+        /// The data directory that they are in.
+        path: Utf8PathBuf,
+        /// How many entries.
+        entries: u64,
+        /// How many clients.
+        clients: u64,
+    },
+    /// The last line of an older hub's entries breaks off and was left out.
+    TornLine {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// How many bytes of it there are.
+        bytes: u64,
+    },
+    /// The store's write-ahead log was damaged while no hub ran: what it held behind that place is
+    /// lost, though it had been acknowledged.
+    LogDamaged {
+        /// The write-ahead log.
+        path: Utf8PathBuf,
+        /// How many transactions are lost at least, each of one publish or several.
+        lost: u64,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Imported {
+                path,
+                entries,
+                clients,
+            } => {
+                write!(
+                    f,
+                    "imported {entries} entries and {clients} clients from {path}; the old files \
+                     are left as they are"
+                )?;
+                if *clients == 0 {
+                    return Ok(());
+                }
+                let file = ctx_config::paths::OLD_CLIENTS_FILE;
+                write!(
+                    f,
+                    ", and {file} still holds tokens in the clear: delete it once the hub runs well"
+                )
+            }
+            Self::TornLine { path, line, bytes } => write!(
+                f,
+                "line {line}, the last of {path}, breaks off after {bytes} bytes and was left \
+                 out: the older hub was stopped while it wrote it"
+            ),
+            Self::LogDamaged { path, lost } => write!(
+                f,
+                "{path} was damaged since the hub was stopped: {lost} or more transactions that \
+                 had been acknowledged are lost; publish them again, and look at the disk"
+            ),
+        }
+    }
+}

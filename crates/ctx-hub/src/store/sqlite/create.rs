@@ -1,0 +1,135 @@
+//! A new store, empty or with what an older hub left.
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use ctx_config::paths::DataDir;
+use rusqlite::{Connection, ErrorCode, Transaction};
+
+use super::{connection, file, now, rows, schema, write};
+use crate::store::error::{ImportFault, StoreError};
+use crate::store::import::{Entries, OldFiles};
+use crate::store::notice::Notice;
+use crate::types::HubId;
+
+const LOG: &str = "INSERT INTO log (one, hub_id, head, created_at) VALUES (1, ?1, ?2, ?3)";
+
+/// Makes the store of `dir` under a name of its own and gives it its place once it is whole. Until
+/// then nothing stands there: whatever stops this, the next call starts over.
+pub(super) fn create(dir: &DataDir) -> Result<Vec<Notice>, StoreError> {
+    let building = dir.store_new();
+    file::remove(&building)?;
+    let made = file::create_private(&building)
+        .and_then(|()| build(dir, &building))
+        .and_then(|notices| file::publish(&building, &dir.store()).map(|()| notices));
+    if made.is_err()
+        && let Err(error) = file::remove(&building)
+    {
+        tracing::warn!(error = %error, "an unfinished store stays behind");
+    }
+    made
+}
+
+fn build(dir: &DataDir, building: &Utf8Path) -> Result<Vec<Notice>, StoreError> {
+    let failed = |error| rows::store_error(building, Arc::new(error));
+    let hub_id = HubId::random().map_err(|source| StoreError::Random { source })?;
+    let mut notices = Vec::new();
+
+    let mut connection = connection::builder(building).map_err(failed)?;
+    connection
+        .pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .and_then(|()| schema::migrate(&mut connection, schema::MIGRATIONS))
+        .map_err(failed)?;
+    let transaction = connection.transaction().map_err(failed)?;
+    let (head, created_at) = match OldFiles::find(dir)? {
+        Some(old) => import(&transaction, &old, &failed, &mut notices)?,
+        None => (0, now()),
+    };
+    transaction
+        .execute(LOG, rusqlite::params![hub_id.as_str(), head, created_at])
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    finish(connection).map_err(failed)?;
+    Ok(notices)
+}
+
+/// Leaves the database as one that is written through a write-ahead log.
+fn finish(connection: Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Takes over what an older hub left; answers its head and when it was made.
+fn import(
+    transaction: &Transaction<'_>,
+    old: &OldFiles,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+    notices: &mut Vec<Notice>,
+) -> Result<(i64, i64), StoreError> {
+    let meta = old.meta()?;
+    let clients = import_clients(transaction, old, failed)?;
+    let mut entries = old.entries()?;
+    let (count, last) = import_entries(transaction, &mut entries, failed)?;
+    notices.push(Notice::Imported {
+        path: old.path().to_owned(),
+        entries: count,
+        clients,
+    });
+    notices.extend(entries.into_notice());
+    Ok((
+        meta.sequence_counter.max(last),
+        meta.created_at.unwrap_or_else(now),
+    ))
+}
+
+/// Stores the entries under the sequences that they have; answers how many, and the last of them.
+fn import_entries(
+    transaction: &Transaction<'_>,
+    entries: &mut Entries,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(u64, i64), StoreError> {
+    let mut tally = write::Tally::new();
+    let (mut count, mut last) = (0, 0);
+    while let Some(entry) = entries.next()? {
+        let new = write::NewEntry {
+            sequence: entry.sequence,
+            id: entry.id.as_str(),
+            entry_type: entry.entry_type,
+            origin: &entry.origin,
+            timestamp: entry.timestamp,
+            meta: &entry.meta,
+            content: &entry.content,
+        };
+        write::insert(transaction, new).map_err(failed)?;
+        *tally.entry((entry.origin, entry.entry_type)).or_default() += 1;
+        count += 1;
+        last = entry.sequence;
+    }
+    write::count(transaction, &tally).map_err(failed)?;
+    Ok((count, last))
+}
+
+/// Registers the clients under the ids that they have, each with the hash of its token.
+fn import_clients(
+    transaction: &Transaction<'_>,
+    old: &OldFiles,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for client in old.clients()? {
+        // When it registered is not known.
+        match write::register(transaction, &client.id, &client.project, &client.token, 0) {
+            Ok(true) => count += 1,
+            Ok(false) => {
+                let project = client.project.as_str().to_owned();
+                return Err(old.client_fault(ImportFault::TwoClients { project }));
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                let id = client.id.as_str().to_owned();
+                return Err(old.client_fault(ImportFault::NotItsOwn { id }));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(count)
+}

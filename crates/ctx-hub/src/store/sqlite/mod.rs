@@ -1,0 +1,224 @@
+//! The embedded store: one SQLite database in a hub's data directory.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `file` | what the file is before the engine touches it; how a new one takes its place |
+//! | `create` | a new store, with what an older hub left |
+//! | `schema` | migrations |
+//! | `connection` | how the database is opened |
+//! | `writer` | the thread that writes, in groups; `write` has its statements |
+//! | `readers` | the connections that read; `read` has their statements |
+//! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
+//! | `rows` | between values and what the database holds |
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use ctx_config::paths::DataDir;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
+
+use self::readers::Readers;
+use self::wal::Checkpoints;
+use self::writer::Job;
+use super::error::{Damage, StoreError};
+use super::{Client, Notice, PageQuery, Statistics, Store};
+use crate::entry::{Entry, EntryDraft};
+use crate::secret::TokenHash;
+use crate::types::{ClientId, HubId, ProjectName, Sequence};
+
+mod connection;
+mod create;
+mod file;
+mod read;
+mod readers;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod torn;
+mod wal;
+mod write;
+mod writer;
+
+/// The embedded store.
+///
+/// An answered append, registration or revocation is on disk (`synchronous=FULL`): it survives
+/// the end of the process and a power cut. Dropping the store without [`Store::close`] loses
+/// nothing that was answered; closing also empties the write-ahead log into the database.
+///
+/// One process at a time may have it open: the hub's lock sees to that, not the store.
+pub struct SqliteStore {
+    path: Utf8PathBuf,
+    hub_id: HubId,
+    head: watch::Receiver<Sequence>,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the store of the data directory `dir`, which has to exist, and says what the
+    /// operator should know. Takes the same time however long the log is.
+    ///
+    /// Without a store, one is made: empty, or from the files of an older hub. It appears under
+    /// its name only once it is whole, so a crash in between starts over.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Newer`], [`StoreError::Foreign`]: what is there
+    /// cannot be used, and is left as it is. [`StoreError::Import`]: an older hub's files cannot
+    /// be imported, and no store was made. Others when the system refuses.
+    pub fn open(dir: &DataDir) -> Result<(Self, Vec<Notice>), StoreError> {
+        let path = dir.store();
+        let notices = if file::exists(&path)? {
+            torn::look(&path)?.into_iter().collect()
+        } else {
+            create::create(dir)?
+        };
+        let (connection, hub_id, head) = open_checked(&path)?;
+        let checkpoints = Checkpoints::start(&path)?;
+        let started = writer::start(connection, head, checkpoints, path.clone())?;
+        let store = Self {
+            readers: Readers::new(&path),
+            path,
+            hub_id,
+            head: started.head,
+            queue: Mutex::new(Some(started.queue)),
+            thread: Mutex::new(Some(started.thread)),
+        };
+        Ok((store, notices))
+    }
+
+    /// Runs `work` on the writer and answers its value once it is durable. `weight` is how many
+    /// bytes it writes, roughly.
+    async fn write<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let queue = lock(&self.queue).clone().ok_or(StoreError::Closed)?;
+        let (job, answer) = writer::job(self.path.clone(), weight, work);
+        queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Opens the database for writing, brings it to the known format and checks what can be checked
+/// at once.
+fn open_checked(path: &Utf8Path) -> Result<(Connection, HubId, Sequence), StoreError> {
+    let failed = |error| rows::store_error(path, Arc::new(error));
+    let mut connection = connection::writer(path).map_err(failed)?;
+    // Once more: the write-ahead log may hold a header that the file does not have yet.
+    file::refuse_newer(path, schema::format(&connection).map_err(failed)?)?;
+    schema::migrate(&mut connection, schema::MIGRATIONS).map_err(failed)?;
+    let (hub_id, head) = read::log(&connection).map_err(failed)?;
+    let last = read::last(&connection).map_err(failed)?;
+    if last > head {
+        let source = Damage::HeadBehind { head, last };
+        return Err(StoreError::Damaged {
+            path: path.to_owned(),
+            source,
+        });
+    }
+    Ok((connection, hub_id, head))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn hub_id(&self) -> &HubId {
+        &self.hub_id
+    }
+
+    fn head(&self) -> watch::Receiver<Sequence> {
+        self.head.clone()
+    }
+
+    async fn append(
+        &self,
+        client: &Client,
+        drafts: Vec<EntryDraft>,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        let origin = client.project.clone();
+        let weight = drafts.iter().map(|draft| draft.content().len()).sum();
+        self.write(weight, move |connection, head| {
+            write::append(connection, head, origin.as_str(), &drafts)
+        })
+        .await
+    }
+
+    async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
+        self.readers
+            .ask(move |connection| read::page(connection, &query))
+            .await
+    }
+
+    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError> {
+        let id = ClientId::random().map_err(|source| StoreError::Random { source })?;
+        let client = Client {
+            id,
+            project,
+            created_at: now(),
+            revoked_at: None,
+        };
+        let new = client.clone();
+        let registered = self
+            .write(0, move |connection, _| {
+                write::register(connection, &new.id, &new.project, &token, new.created_at)
+            })
+            .await?;
+        if registered {
+            Ok(client)
+        } else {
+            Err(StoreError::ProjectExists {
+                project: client.project,
+            })
+        }
+    }
+
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError> {
+        self.readers
+            .ask(move |connection| read::authenticate(connection, &token))
+            .await
+    }
+
+    async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError> {
+        self.write(0, move |connection, _| {
+            write::revoke(connection, &client, now())
+        })
+        .await
+    }
+
+    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+        self.readers.ask(read::clients).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.readers.ask(read::statistics).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let queue = lock(&self.queue).take();
+        self.readers.close().await;
+        // The thread ends with the last sender; those who wait in line have their own.
+        drop(queue);
+        let Some(thread) = lock(&self.thread).take() else {
+            return Ok(());
+        };
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        // The runtime is shutting down, or the thread panicked.
+        ended
+            .map_err(|_| StoreError::Closed)?
+            .map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// The time in Unix seconds.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,170 @@
+//! The questions that are asked of the database.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::rows::{self, client_columns, entry_columns};
+use crate::entry::Entry;
+use crate::secret::TokenHash;
+use crate::store::{Client, PageQuery, Statistics};
+use crate::types::{EntryType, HubId, Sequence};
+
+/// A range of entries of every type.
+pub(super) const RANGE: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM entries WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3"
+);
+/// The places of the next entries of one type, from its index alone.
+pub(super) const PLACES: &str = "SELECT sequence FROM entries \
+     WHERE type = ?4 AND sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3";
+/// One entry.
+pub(super) const ONE: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM entries WHERE sequence = ?1"
+);
+/// The last entry.
+pub(super) const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM entries";
+const LOG: &str = "SELECT hub_id, head FROM log";
+const COUNTS: &str = "SELECT origin, type, entries FROM counts ORDER BY origin, type";
+const LIVE: &str = "SELECT count(*) FROM clients WHERE revoked_at IS NULL";
+const BY_TOKEN: &str = concat!(
+    "SELECT ",
+    client_columns!(),
+    " FROM clients WHERE token_hash = ?1 AND revoked_at IS NULL"
+);
+const CLIENTS: &str = concat!(
+    "SELECT ",
+    client_columns!(),
+    ", (SELECT coalesce(sum(entries), 0) FROM counts WHERE origin = project) \
+       FROM clients ORDER BY number"
+);
+
+/// The identity of the log and its head.
+pub(super) fn log(connection: &Connection) -> rusqlite::Result<(HubId, Sequence)> {
+    connection.query_row(LOG, [], |row| {
+        let id = row
+            .get::<_, String>(0)?
+            .parse()
+            .map_err(|e| rows::unfit(0, e))?;
+        Ok((id, rows::sequence(row, 1)?))
+    })
+}
+
+/// The last sequence that an entry has.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
+    connection.query_row(LAST, [], |row| rows::sequence(row, 0))
+}
+
+/// A page of entries.
+pub(super) fn page(connection: &Connection, query: &PageQuery) -> rusqlite::Result<Vec<Entry>> {
+    let mut page = Page {
+        entries: Vec::new(),
+        bytes: 0,
+        limit: query.max_bytes,
+    };
+    let since = rows::bound(query.since);
+    let until = query.until.map_or(i64::MAX, rows::bound);
+    let most = i64::try_from(query.max_entries).unwrap_or(i64::MAX);
+    if query.types.is_all() {
+        let mut statement = connection.prepare_cached(RANGE)?;
+        let mut found = statement.query(params![since, until, most])?;
+        while !page.is_full()
+            && let Some(row) = found.next()?
+        {
+            page.push(rows::entry(row)?);
+        }
+        return Ok(page.entries);
+    }
+    // One snapshot for all types: otherwise a commit between two of them could put an entry on
+    // the page and leave out one that stands before it.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut places: Vec<i64> = Vec::new();
+    let mut statement = snapshot.prepare_cached(PLACES)?;
+    for entry_type in query.types.iter() {
+        let code = rows::type_code(entry_type);
+        let found = statement.query_map(params![since, until, most, code], |row| row.get(0))?;
+        places.extend(found.collect::<rusqlite::Result<Vec<i64>>>()?);
+    }
+    places.sort_unstable();
+    let mut statement = snapshot.prepare_cached(ONE)?;
+    for place in places.into_iter().take(query.max_entries) {
+        if page.is_full() {
+            break;
+        }
+        page.push(statement.query_row([place], rows::entry)?);
+    }
+    Ok(page.entries)
+}
+
+/// A page that grows until its bytes are used up.
+struct Page {
+    entries: Vec<Entry>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        !self.entries.is_empty() && self.bytes >= self.limit
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.bytes = self.bytes.saturating_add(entry.content.len());
+        self.entries.push(entry);
+    }
+}
+
+/// The live client with this token.
+pub(super) fn authenticate(
+    connection: &Connection,
+    token: &TokenHash,
+) -> rusqlite::Result<Option<Client>> {
+    connection
+        .prepare_cached(BY_TOKEN)?
+        .query_row([token.as_bytes().as_slice()], rows::client)
+        .optional()
+}
+
+/// Every client with the number of its project's entries.
+pub(super) fn clients(connection: &Connection) -> rusqlite::Result<Vec<(Client, u64)>> {
+    connection
+        .prepare_cached(CLIENTS)?
+        .query_map([], |row| Ok((rows::client(row)?, rows::count(row, 4)?)))?
+        .collect()
+}
+
+/// Counts of what is stored, from the counters.
+pub(super) fn statistics(connection: &Connection) -> rusqlite::Result<Statistics> {
+    let snapshot = connection.unchecked_transaction()?;
+    let (_, head) = log(&snapshot)?;
+    let mut statistics = Statistics {
+        head,
+        ..Statistics::default()
+    };
+    let mut by_type = EntryType::ALL.map(|entry_type| (entry_type, 0_u64));
+    let mut statement = snapshot.prepare_cached(COUNTS)?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let origin: String = row.get(0)?;
+        let entry_type = rows::entry_type(row, 1)?;
+        let entries = rows::count(row, 2)?;
+        statistics.total += entries;
+        for (_, count) in by_type
+            .iter_mut()
+            .filter(|(counted, _)| *counted == entry_type)
+        {
+            *count += entries;
+        }
+        match statistics.by_project.last_mut() {
+            Some((project, count)) if *project == origin => *count += entries,
+            _ => statistics.by_project.push((origin, entries)),
+        }
+    }
+    statistics.by_type = by_type
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    statistics.live_clients = snapshot.query_row(LIVE, [], |row| rows::count(row, 0))?;
+    Ok(statistics)
+}

@@ -1,0 +1,137 @@
+//! Between values and what the database holds.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use rusqlite::types::Type;
+use rusqlite::{ErrorCode, Row};
+use sha2::{Digest as _, Sha256};
+
+use crate::entry::{Entry, EntryMeta};
+use crate::store::Client;
+use crate::store::error::{Damage, StoreError};
+use crate::types::{EntryId, EntryType, Sequence};
+
+/// The columns that [`entry`] reads, in its order.
+macro_rules! entry_columns {
+    () => {
+        "sequence, id, type, origin, timestamp, display_name, host, tool, via, content"
+    };
+}
+/// The columns that [`client`] reads, in its order.
+macro_rules! client_columns {
+    () => {
+        "id, project, created_at, revoked_at"
+    };
+}
+pub(super) use {client_columns, entry_columns};
+
+/// Writes that failed for want of room although the engine does not call it so: a quota or a file
+/// size limit shows as a failed write (`SQLITE_IOERR_WRITE`).
+const FAILED_WRITE: i32 = rusqlite::ffi::SQLITE_IOERR_WRITE;
+
+/// What the engine's `source` means for the store at `path`.
+pub(super) fn store_error(path: &Utf8Path, source: Arc<rusqlite::Error>) -> StoreError {
+    use rusqlite::Error as E;
+
+    let path = path.to_owned();
+    match &*source {
+        E::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => StoreError::Full { path, source },
+            ErrorCode::SystemIoFailure if failure.extended_code == FAILED_WRITE => {
+                StoreError::Full { path, source }
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Damaged {
+                path,
+                source: Damage::Content(source),
+            },
+            _ => StoreError::Unavailable { path, source },
+        },
+        // A value that cannot be, or a row that has to be there and is not.
+        E::FromSqlConversionFailure(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::InvalidColumnType(..)
+        | E::QueryReturnedNoRows
+        | E::Utf8Error(..) => StoreError::Damaged {
+            path,
+            source: Damage::Content(source),
+        },
+        _ => StoreError::Unavailable { path, source },
+    }
+}
+
+/// The first 64 bits of SHA-256 of an id. Ids are compared themselves once their hashes agree.
+pub(super) fn id_hash(id: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// How a type is written down. The numbers are on disk: none is ever given another meaning.
+pub(super) const fn type_code(entry_type: EntryType) -> i64 {
+    match entry_type {
+        EntryType::Decision => 1,
+        EntryType::Learning => 2,
+        EntryType::Convention => 3,
+        EntryType::Task => 4,
+    }
+}
+
+/// Column `index` of `row` as a type.
+pub(super) fn entry_type(row: &Row<'_>, index: usize) -> rusqlite::Result<EntryType> {
+    let code: i64 = row.get(index)?;
+    EntryType::ALL
+        .into_iter()
+        .find(|entry_type| type_code(*entry_type) == code)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(index, code))
+}
+
+/// Column `index` of `row` as a number that is never negative.
+pub(super) fn count(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(index)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
+/// Column `index` of `row` as a sequence.
+pub(super) fn sequence(row: &Row<'_>, index: usize) -> rusqlite::Result<Sequence> {
+    count(row, index).map(Sequence::new)
+}
+
+/// A sequence as a bound to search with: no stored sequence is larger than the largest `i64`.
+pub(super) fn bound(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.get()).unwrap_or(i64::MAX)
+}
+
+/// A row of [`entry_columns`].
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        sequence: sequence(row, 0)?,
+        id: EntryId::try_from(row.get::<_, String>(1)?).map_err(|e| unfit(1, e))?,
+        entry_type: entry_type(row, 2)?,
+        origin: row.get(3)?,
+        timestamp: row.get(4)?,
+        meta: EntryMeta {
+            display_name: row.get(5)?,
+            host: row.get(6)?,
+            tool: row.get(7)?,
+            via: row.get(8)?,
+        },
+        content: row.get(9)?,
+    })
+}
+
+/// A row of [`client_columns`].
+pub(super) fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
+    Ok(Client {
+        id: row.get::<_, String>(0)?.parse().map_err(|e| unfit(0, e))?,
+        project: row.get::<_, String>(1)?.parse().map_err(|e| unfit(1, e))?,
+        created_at: row.get(2)?,
+        revoked_at: row.get(3)?,
+    })
+}
+
+/// Text in column `index` that is not what it has to be.
+pub(super) fn unfit<E: Error + Send + Sync + 'static>(index: usize, error: E) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+}

@@ -1,0 +1,291 @@
+//! Tests that need to reach inside: the writer's connection, its groups, its query plans.
+
+use std::sync::mpsc as std_mpsc;
+
+use super::*;
+use crate::entry::EntryMeta;
+use crate::types::{EntryId, EntryType, TypeSet};
+
+fn data_dir() -> (tempfile::TempDir, DataDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::new(Utf8Path::from_path(dir.path()).unwrap());
+    (dir, data)
+}
+
+fn client() -> Client {
+    Client {
+        id: ClientId::random().unwrap(),
+        project: "alpha".parse().unwrap(),
+        created_at: 0,
+        revoked_at: None,
+    }
+}
+
+fn draft(id: &str, content: &str) -> EntryDraft {
+    let id = EntryId::try_from(id.to_owned()).unwrap();
+    EntryDraft::new(
+        id,
+        EntryType::Task,
+        content.to_owned(),
+        0,
+        EntryMeta::default(),
+    )
+    .unwrap()
+}
+
+async fn ids(store: &SqliteStore) -> Vec<String> {
+    let query = PageQuery {
+        since: Sequence::START,
+        until: None,
+        types: TypeSet::all(),
+        max_entries: 1000,
+        max_bytes: usize::MAX,
+    };
+    let page = store.page(query).await.unwrap();
+    page.into_iter()
+        .map(|entry| entry.id.as_str().to_owned())
+        .collect()
+}
+
+/// Holds the writer until told to go on, so that what is sent meanwhile becomes one group.
+async fn hold(store: &Arc<SqliteStore>) -> std_mpsc::Sender<()> {
+    let (go, wait) = std_mpsc::channel();
+    let (held, holding) = tokio::sync::oneshot::channel();
+    let store = Arc::clone(store);
+    drop(tokio::spawn(async move {
+        store
+            .write(0, move |_, _| {
+                held.send(()).ok();
+                wait.recv().ok();
+                Ok(())
+            })
+            .await
+    }));
+    holding.await.unwrap();
+    go
+}
+
+/// Sends a change and does not wait for its answer.
+async fn send<T: Send + 'static>(
+    store: &SqliteStore,
+    work: impl FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+) -> tokio::sync::oneshot::Receiver<Result<T, StoreError>> {
+    let (job, answer) = writer::job(store.path.clone(), 0, work);
+    let queue = lock(&store.queue).clone().unwrap();
+    assert!(queue.send(job).await.is_ok());
+    answer
+}
+
+async fn send_append(
+    store: &SqliteStore,
+    id: &'static str,
+) -> tokio::sync::oneshot::Receiver<Result<Vec<Sequence>, StoreError>> {
+    send(store, move |connection, head| {
+        write::append(connection, head, "alpha", &[draft(id, "")])
+    })
+    .await
+}
+
+/// No test can cut the power; this one sees to it that somebody waits for the disk.
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    let settings = store.write(0, |connection, _| {
+        let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |r| r.get(0))?;
+        let journal: String = connection.pragma_query_value(None, "journal_mode", |r| r.get(0))?;
+        Ok((synchronous, journal))
+    });
+    let full = 2;
+    assert_eq!(settings.await.unwrap(), (full, "wal".to_owned()));
+}
+
+#[tokio::test]
+async fn two_ids_of_one_hash_are_two_entries() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    let first = store
+        .append(&client(), vec![draft("other", "")])
+        .await
+        .unwrap();
+    store
+        .write(0, |connection, _| {
+            connection.execute("UPDATE entries SET id_hash = ?1", [rows::id_hash("mine")])
+        })
+        .await
+        .unwrap();
+    let second = store
+        .append(&client(), vec![draft("mine", "")])
+        .await
+        .unwrap();
+    assert_ne!(first, second);
+    assert_eq!(
+        store
+            .append(&client(), vec![draft("mine", "")])
+            .await
+            .unwrap(),
+        second
+    );
+    assert_eq!(ids(&store).await, ["other", "mine"]);
+}
+
+#[tokio::test]
+async fn a_failing_change_fails_alone_in_its_group() {
+    let (_dir, data) = data_dir();
+    let store = Arc::new(SqliteStore::open(&data).unwrap().0);
+    let go = hold(&store).await;
+    let before = send_append(&store, "before").await;
+    let failing = send(&store, |connection, head| {
+        write::append(
+            connection,
+            head,
+            "alpha",
+            &[draft("half", ""), draft("done", "")],
+        )?;
+        connection.execute("INSERT INTO log (one) VALUES (2)", [])
+    })
+    .await;
+    let after = send_append(&store, "after").await;
+    go.send(()).unwrap();
+
+    assert_eq!(before.await.unwrap().unwrap(), [Sequence::new(1)]);
+    assert!(failing.await.unwrap().is_err());
+    assert_eq!(after.await.unwrap().unwrap(), [Sequence::new(2)]);
+    assert_eq!(ids(&store).await, ["before", "after"]);
+    assert_eq!(store.statistics().await.unwrap().total, 2);
+}
+
+#[tokio::test]
+async fn a_failed_commit_acknowledges_and_announces_nothing() {
+    let (_dir, data) = data_dir();
+    let store = Arc::new(SqliteStore::open(&data).unwrap().0);
+    let mut announced = store.head();
+    let go = hold(&store).await;
+    let before = send_append(&store, "before").await;
+    // Every statement succeeds; the commit finds a reference to nothing.
+    let poison = send(&store, |connection, _| {
+        connection.execute_batch(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+             INSERT INTO child VALUES (1);",
+        )
+    })
+    .await;
+    let after = send_append(&store, "after").await;
+    go.send(()).unwrap();
+
+    assert!(before.await.unwrap().is_err());
+    assert!(poison.await.unwrap().is_err());
+    assert!(after.await.unwrap().is_err());
+    assert!(!announced.has_changed().unwrap());
+    assert_eq!(*announced.borrow_and_update(), Sequence::START);
+    assert!(ids(&store).await.is_empty());
+
+    let again = store
+        .append(&client(), vec![draft("before", "")])
+        .await
+        .unwrap();
+    assert_eq!(again, [Sequence::new(1)]);
+    assert_eq!(*announced.borrow_and_update(), Sequence::new(1));
+}
+
+#[tokio::test]
+async fn a_group_takes_what_waits_and_no_more_than_its_bytes() {
+    let (_dir, data) = data_dir();
+    let store = SqliteStore::open(&data).unwrap().0;
+    let (queue, mut jobs) = mpsc::channel(10);
+    for weight in [1, limits_bytes(), 1, 1] {
+        let (job, _) = writer::job(store.path.clone(), weight, |_, _| Ok(()));
+        assert!(queue.send(job).await.is_ok());
+    }
+    let first = jobs.recv().await.unwrap();
+    assert_eq!(writer::gather(first, &mut jobs).len(), 2);
+    let next = jobs.recv().await.unwrap();
+    assert_eq!(writer::gather(next, &mut jobs).len(), 2);
+}
+
+fn limits_bytes() -> usize {
+    ctx_config::limits::GROUP_COMMIT_MAX_BYTES
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_publishes_keeps_reads_and_heals() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    store
+        .append(&client(), vec![draft("early", "")])
+        .await
+        .unwrap();
+    let limit = |pages: &'static str| {
+        store.write(0, move |connection, _| {
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        })
+    };
+    limit("1").await.unwrap();
+    let large = "x".repeat(100_000);
+    for _ in 0..3 {
+        let error = store
+            .append(&client(), vec![draft("late", &large)])
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+        assert!(error.hint().unwrap().contains("free some space"));
+        assert_eq!(ids(&store).await, ["early"]);
+        assert_eq!(store.statistics().await.unwrap().head, Sequence::new(1));
+    }
+    limit("1000000").await.unwrap();
+    let sequences = store
+        .append(&client(), vec![draft("late", &large)])
+        .await
+        .unwrap();
+    assert_eq!(sequences, [Sequence::new(2)]);
+    assert_eq!(ids(&store).await, ["early", "late"]);
+}
+
+#[tokio::test]
+async fn no_question_that_is_asked_often_scans_the_entries() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    let plan = |sql: &'static str| {
+        store.readers.ask(move |connection| {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+            Ok(steps.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
+        })
+    };
+    assert_eq!(
+        plan(read::PLACES).await.unwrap(),
+        "SEARCH entries USING COVERING INDEX entries_by_type (type=? AND rowid>? AND rowid<?)"
+    );
+    assert_eq!(
+        plan(read::RANGE).await.unwrap(),
+        "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    );
+    assert_eq!(
+        plan(read::ONE).await.unwrap(),
+        "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)"
+    );
+    assert_eq!(plan(read::LAST).await.unwrap(), "SEARCH entries");
+    assert_eq!(
+        plan(write::KNOWN).await.unwrap(),
+        "SEARCH entries USING INDEX entries_by_id_hash (id_hash=?)"
+    );
+}
+
+#[tokio::test]
+async fn closing_finishes_what_waits_and_leaves_one_file() {
+    let (_dir, data) = data_dir();
+    let store = Arc::new(SqliteStore::open(&data).unwrap().0);
+    let go = hold(&store).await;
+    let waiting = send_append(&store, "waiting").await;
+    let closing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.close().await }
+    });
+    go.send(()).unwrap();
+    closing.await.unwrap().unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), [Sequence::new(1)]);
+    assert!(!file::wal(&data.store()).exists());
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    assert_eq!(ids(&store).await, ["waiting"]);
+}

@@ -1,0 +1,225 @@
+//! The one thread that writes. Publishes that wait for it at the same time share a transaction,
+//! and so one flush to disk.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use camino::Utf8PathBuf;
+use ctx_config::limits;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::wal::Checkpoints;
+use super::{rows, write};
+use crate::store::error::StoreError;
+use crate::types::Sequence;
+
+/// What a transaction failed of, told to everyone who was part of it.
+type Failure = Arc<rusqlite::Error>;
+
+/// A change that waits for the writer.
+pub(super) trait Job: Send {
+    /// How many bytes it writes, roughly.
+    fn weight(&self) -> usize;
+
+    /// Makes the change within the writer's transaction. `head` is the last sequence handed out.
+    fn run(&mut self, connection: &Connection, head: &mut i64) -> Result<(), Failure>;
+
+    /// Answers whoever asked for it, once the transaction is on disk or has failed.
+    fn settle(self: Box<Self>, transaction: Result<(), &Failure>);
+}
+
+/// A [`Job`] made of a closure.
+struct Change<F, T> {
+    path: Utf8PathBuf,
+    weight: usize,
+    work: Option<F>,
+    result: Option<Result<T, Failure>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// A job that runs `work`, and where its answer will come: once it is durable, and not before.
+/// Nobody has to wait for it.
+pub(super) fn job<F, T>(
+    path: Utf8PathBuf,
+    weight: usize,
+    work: F,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    F: FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (answer, receiver) = oneshot::channel();
+    let change = Change {
+        path,
+        weight,
+        work: Some(work),
+        result: None,
+        answer,
+    };
+    (Box::new(change), receiver)
+}
+
+impl<F, T> Job for Change<F, T>
+where
+    F: FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn run(&mut self, connection: &Connection, head: &mut i64) -> Result<(), Failure> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        let result = work(connection, head).map_err(Arc::new);
+        let outcome = result.as_ref().map(drop).map_err(Arc::clone);
+        self.result = Some(result);
+        outcome
+    }
+
+    fn settle(self: Box<Self>, transaction: Result<(), &Failure>) {
+        let answer = match (transaction, self.result) {
+            (Err(failure), _) => Err(rows::store_error(&self.path, Arc::clone(failure))),
+            (Ok(()), Some(Ok(value))) => Ok(value),
+            (Ok(()), Some(Err(failure))) => Err(rows::store_error(&self.path, failure)),
+            (Ok(()), None) => Err(StoreError::Closed),
+        };
+        // Whoever asked may have gone; what is durable stays.
+        self.answer.send(answer).ok();
+    }
+}
+
+/// Starts the thread. It ends once every sender is gone and what they sent is done; then it
+/// empties the write-ahead log into the database and closes it.
+pub(super) fn start(
+    connection: Connection,
+    head: Sequence,
+    checkpoints: Checkpoints,
+    path: Utf8PathBuf,
+) -> Result<Started, StoreError> {
+    let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE);
+    let (announce, announced) = watch::channel(head);
+    let writer = Writer {
+        connection,
+        head: rows::bound(head),
+        announce,
+        checkpoints,
+        path: path.clone(),
+    };
+    let thread = thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || writer.run(jobs))
+        .map_err(super::file::io_error(&path, "start the writer of"))?;
+    Ok(Started {
+        queue,
+        head: announced,
+        thread,
+    })
+}
+
+/// A running writer.
+pub(super) struct Started {
+    pub(super) queue: mpsc::Sender<Box<dyn Job>>,
+    pub(super) head: watch::Receiver<Sequence>,
+    pub(super) thread: JoinHandle<Result<(), StoreError>>,
+}
+
+struct Writer {
+    connection: Connection,
+    head: i64,
+    announce: watch::Sender<Sequence>,
+    checkpoints: Checkpoints,
+    path: Utf8PathBuf,
+}
+
+impl Writer {
+    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) -> Result<(), StoreError> {
+        while let Some(first) = jobs.blocking_recv() {
+            let group = gather(first, &mut jobs);
+            self.commit(group);
+            self.checkpoints.after_commit(&self.connection);
+        }
+        let Self {
+            connection,
+            checkpoints,
+            path,
+            ..
+        } = self;
+        checkpoints
+            .finish(&connection)
+            .and_then(|()| connection.close().map_err(|(_, error)| error))
+            .map_err(|error| rows::store_error(&path, Arc::new(error)))
+    }
+
+    /// Makes the changes of `group` durable together, then answers them all.
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let outcome = self.transact(&mut group);
+        match &outcome {
+            Ok(head) if *head != self.head => {
+                self.head = *head;
+                self.announce
+                    .send_replace(Sequence::new(head.unsigned_abs()));
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                tracing::warn!(error = %failure, jobs = group.len(), "transaction failed");
+            }
+        }
+        for job in group {
+            job.settle(outcome.as_ref().map(drop));
+        }
+    }
+
+    /// Runs `group` in one transaction and answers the new head, once it is on disk. A transaction
+    /// that fails is rolled back when it is dropped, after a failed commit too.
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<i64, Failure> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(Arc::new)?;
+        let mut head = self.head;
+        for job in group {
+            run_alone(job.as_mut(), &transaction, &mut head)?;
+        }
+        if head != self.head {
+            write::set_head(&transaction, head).map_err(Arc::new)?;
+        }
+        transaction.commit().map_err(Arc::new)?;
+        Ok(head)
+    }
+}
+
+/// Runs one job so that its failure undoes what it did and nothing else. The error is the whole
+/// transaction's: some failures (a full disk) make the engine roll back everything.
+fn run_alone(job: &mut dyn Job, connection: &Connection, head: &mut i64) -> Result<(), Failure> {
+    let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
+    let before = *head;
+    run("SAVEPOINT job").map_err(Arc::new)?;
+    if let Err(failure) = job.run(connection, head) {
+        if connection.is_autocommit() {
+            return Err(failure);
+        }
+        *head = before;
+        run("ROLLBACK TO job").map_err(Arc::new)?;
+    }
+    run("RELEASE job").map_err(Arc::new)
+}
+
+/// `first` and what waits behind it, as far as it may share a transaction.
+pub(super) fn gather(
+    first: Box<dyn Job>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> Vec<Box<dyn Job>> {
+    let mut weight = first.weight();
+    let mut group = vec![first];
+    while group.len() < limits::GROUP_COMMIT_MAX
+        && weight < limits::GROUP_COMMIT_MAX_BYTES
+        && let Ok(job) = jobs.try_recv()
+    {
+        weight = weight.saturating_add(job.weight());
+        group.push(job);
+    }
+    group
+}

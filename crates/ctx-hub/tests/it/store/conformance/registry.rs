@@ -1,0 +1,179 @@
+//! Registration, tokens, counts, and the end.
+
+use std::collections::BTreeMap;
+
+use ctx_hub::secret::ClientToken;
+use ctx_hub::store::Statistics;
+
+use super::super::*;
+
+pub(in crate::store) async fn a_project_is_registered_once_until_its_client_is_revoked(
+    mut fresh: Fresh,
+) {
+    let register = |store: &Arc<dyn Store>| {
+        let store = Arc::clone(store);
+        async move {
+            let token = ClientToken::random().unwrap();
+            (
+                token.hash(),
+                store.register("alpha".parse().unwrap(), token.hash()).await,
+            )
+        }
+    };
+    let (old_token, first) = register(&fresh.store).await;
+    let first = first.unwrap();
+    fresh.reopen().await;
+    let (refused_token, second) = register(&fresh.store).await;
+    assert!(
+        matches!(second, Err(StoreError::ProjectExists { project }) if project == first.project)
+    );
+    assert_eq!(fresh.store.authenticate(refused_token).await.unwrap(), None);
+
+    let revoked = fresh.store.revoke(first.id.clone()).await.unwrap().unwrap();
+    assert_eq!(revoked.id, first.id);
+    assert!(revoked.revoked_at.is_some());
+    assert_eq!(
+        fresh.store.revoke(first.id.clone()).await.unwrap(),
+        Some(revoked)
+    );
+    let unknown = ctx_hub::types::ClientId::random().unwrap();
+    assert_eq!(fresh.store.revoke(unknown).await.unwrap(), None);
+
+    let (new_token, third) = register(&fresh.store).await;
+    let third = third.unwrap();
+    fresh.reopen().await;
+    assert_eq!(fresh.store.authenticate(old_token).await.unwrap(), None);
+    assert_eq!(
+        fresh.store.authenticate(new_token).await.unwrap(),
+        Some(third)
+    );
+}
+
+pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fresh) {
+    let token = ClientToken::random().unwrap();
+    let registered = fresh
+        .store
+        .register("alpha".parse().unwrap(), token.hash())
+        .await
+        .unwrap();
+    assert_eq!(
+        fresh
+            .store
+            .authenticate(token.hash())
+            .await
+            .unwrap()
+            .unwrap(),
+        registered
+    );
+    let other = ClientToken::random().unwrap();
+    assert_eq!(fresh.store.authenticate(other.hash()).await.unwrap(), None);
+    // One token never stands for two clients.
+    let twice = fresh
+        .store
+        .register("beta".parse().unwrap(), token.hash())
+        .await;
+    assert!(matches!(twice, Err(StoreError::Unavailable { .. })));
+    fresh.store.revoke(registered.id).await.unwrap();
+    assert_eq!(fresh.store.authenticate(token.hash()).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn clients_are_listed_with_their_project_s_entries(fresh: Fresh) {
+    let mut clients = Vec::new();
+    for project in ["zeta", "alpha", "mid"] {
+        let token = ClientToken::random().unwrap();
+        clients.push(
+            fresh
+                .store
+                .register(project.parse().unwrap(), token.hash())
+                .await
+                .unwrap(),
+        );
+    }
+    let batch = ["a", "b"]
+        .map(|text| draft(text, EntryType::ALL[text.len()], ""))
+        .to_vec();
+    fresh.store.append(&clients[1], batch).await.unwrap();
+    let revoked = fresh
+        .store
+        .revoke(clients[0].id.clone())
+        .await
+        .unwrap()
+        .unwrap();
+    let listed = fresh.store.clients().await.unwrap();
+    assert_eq!(
+        listed,
+        [
+            (revoked, 0),
+            (clients[1].clone(), 2),
+            (clients[2].clone(), 0)
+        ]
+    );
+}
+
+pub(in crate::store) async fn statistics_equal_a_recount(mut fresh: Fresh) {
+    assert_eq!(
+        fresh.store.statistics().await.unwrap(),
+        Statistics::default()
+    );
+    let publishers = (0..8).map(|n: usize| {
+        let store = Arc::clone(&fresh.store);
+        tokio::spawn(async move {
+            for m in 0..10 {
+                let types = [EntryType::Task, EntryType::Decision, EntryType::Learning];
+                let own = draft(&format!("{n}-{m}"), types[m % types.len()], "");
+                let shared = draft(&format!("{m}"), types[n % types.len()], "");
+                let client = client(&format!("p{}", n % 3));
+                store.append(&client, vec![own, shared]).await.unwrap();
+            }
+        })
+    });
+    for publisher in publishers.collect::<Vec<_>>() {
+        publisher.await.unwrap();
+    }
+    let token = ClientToken::random().unwrap();
+    fresh
+        .store
+        .register("alpha".parse().unwrap(), token.hash())
+        .await
+        .unwrap();
+    let before = fresh.store.statistics().await.unwrap();
+    fresh.reopen().await;
+
+    let (mut by_type, mut by_project) = (BTreeMap::new(), BTreeMap::new());
+    let entries = everything(&*fresh.store).await;
+    for entry in &entries {
+        *by_type.entry(entry.entry_type).or_insert(0) += 1;
+        *by_project.entry(entry.origin.clone()).or_insert(0) += 1;
+    }
+    let recount = Statistics {
+        head: entries.last().unwrap().sequence,
+        total: 90,
+        by_type: by_type.into_iter().collect(),
+        by_project: by_project.into_iter().collect(),
+        live_clients: 1,
+    };
+    assert_eq!(entries.len(), 90);
+    assert_eq!(before, recount);
+    assert_eq!(fresh.store.statistics().await.unwrap(), recount);
+}
+
+pub(in crate::store) async fn a_closed_store_refuses_everything(fresh: Fresh) {
+    let token = ClientToken::random().unwrap().hash();
+    let store = &fresh.store;
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    let entry = vec![draft("late", EntryType::Task, "")];
+    let closed = |error: StoreError| assert!(matches!(error, StoreError::Closed), "{error:?}");
+    closed(store.append(&client("alpha"), entry).await.unwrap_err());
+    closed(store.page(query(TypeSet::all())).await.unwrap_err());
+    closed(
+        store
+            .register("alpha".parse().unwrap(), token.clone())
+            .await
+            .unwrap_err(),
+    );
+    closed(store.authenticate(token).await.unwrap_err());
+    closed(store.revoke(client("alpha").id).await.unwrap_err());
+    closed(store.clients().await.unwrap_err());
+    closed(store.statistics().await.unwrap_err());
+}
