@@ -39,8 +39,12 @@ pub const NONCE_BYTES: usize = 12;
 /// because older peers write `<`, `>` and `&` as six bytes each.
 pub const CLIENT_MESSAGE_MAX_BYTES: usize = 16_777_216;
 
-/// Largest message that a hub decodes, in bytes.
+/// Largest publish that a hub decodes, in bytes.
 pub const SERVER_MESSAGE_MAX_BYTES: usize = 16_777_216;
+
+/// Largest message of any other call that a hub decodes, in bytes. Some come without a token, and
+/// a message takes its memory before it is read.
+pub const SERVER_SMALL_MESSAGE_MAX_BYTES: usize = 65_536;
 
 /// Time to open a connection to a hub.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,7 +112,7 @@ pub const WAL_LIMIT_PAGES: u32 = 16_000;
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a stopping hub waits for connections to close once every call is answered.
-pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub const DRAIN_GRACE: Duration = Duration::from_secs(3);
 
 /// How long `ctx hub start --daemon` waits for the hub to answer, and `ctx hub stop` for it to end.
 pub const DAEMON_WAIT: Duration = Duration::from_secs(30);

@@ -7,6 +7,9 @@ use ctx_config::{limits, wire};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+/// Longest text from elsewhere that is shown, in characters.
+const SHOWN_MAX_CHARS: usize = 500;
+
 /// Text that is not a token of the kind that was asked for. The text itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {kind} token: it has to be {prefix} and 64 lower-case hex digits")]
@@ -127,6 +130,31 @@ pub(crate) fn is_lower_hex(text: &str, bytes: usize) -> bool {
     text.len() == bytes * 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Text from elsewhere as it may be shown: one line of bounded length, without what a terminal would obey
+/// and without tokens, which somebody might repeat.
+pub(crate) fn presentable(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(SHOWN_MAX_CHARS)
+        .collect();
+    for prefix in [wire::ADMIN_TOKEN_PREFIX, wire::CLIENT_TOKEN_PREFIX] {
+        let parts: Vec<&str> = shown.split(prefix).collect();
+        let mut clean = String::with_capacity(shown.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            if index == 0 {
+                clean.push_str(part);
+            } else {
+                clean.push_str(prefix);
+                clean.push('…');
+                clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+            }
+        }
+        shown = clean;
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,5 +193,15 @@ mod tests {
                 "not an admin token: it has to be ctx_adm_ and 64 lower-case hex digits"
             );
         }
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_shown_without_tokens_and_control_characters() {
+        assert_eq!(
+            presentable("bad token ctx_cli_00ff, not ctx_adm_aB1\u{1b}[31m\nbye"),
+            "bad token ctx_cli_…, not ctx_adm_… [31m bye"
+        );
+        assert_eq!(presentable("größe"), "größe");
+        assert_eq!(presentable(&"x".repeat(9_000)).len(), SHOWN_MAX_CHARS);
     }
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use ctx_config::{limits, paths};
 
+use crate::secret::presentable;
+
 /// A position in the hub's log: 1 for the first stored entry, then 2, 3 … without repetition.
 ///
 /// [`Sequence::START`] (0) stands before the first entry; a cursor begins there.
@@ -84,7 +86,7 @@ impl fmt::Display for EntryType {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid entry type {given:?}")]
 pub struct UnknownType {
-    /// What was given.
+    /// What was given, shortened, and without tokens: some pass one by mistake.
     pub given: String,
 }
 
@@ -105,7 +107,7 @@ impl FromStr for EntryType {
             .into_iter()
             .find(|entry_type| entry_type.as_str() == given)
             .ok_or_else(|| UnknownType {
-                given: given.to_owned(),
+                given: presentable(given),
             })
     }
 }
@@ -274,7 +276,7 @@ pub struct ClientId(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not an id of 32 lower-case hex digits")]
 pub struct InvalidId {
-    /// What was given.
+    /// What was given, shortened, and without tokens: some pass one by mistake.
     pub given: String,
 }
 
@@ -310,7 +312,7 @@ macro_rules! hex_id {
                     Ok(Self(given.to_owned()))
                 } else {
                     Err(InvalidId {
-                        given: given.to_owned(),
+                        given: presentable(given),
                     })
                 }
             }

@@ -8,6 +8,7 @@ use ctx_config::{limits, paths};
 use tonic::Code;
 
 use super::{AddressError, Peer};
+use crate::secret::presentable;
 use crate::types::{InvalidId, ProjectName, Sequence};
 use crate::wire::convert::ConvertError;
 
@@ -191,8 +192,7 @@ pub enum Violation {
 }
 
 /// What a library or the operating system said. Shows the innermost cause, which is the one that
-/// tells something; `Debug` shows all of them.
-#[derive(Debug)]
+/// tells something; `Debug` shows all of them, but no token and no more than a bounded text.
 pub struct Cause(Box<dyn Error + Send + Sync>);
 
 impl Cause {
@@ -209,6 +209,12 @@ impl Cause {
     }
 }
 
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&presentable(&format!("{:?}", self.0)))
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let innermost = self.innermost();
@@ -217,7 +223,7 @@ impl fmt::Display for Cause {
             Some(status) => status.message().to_owned(),
             None => innermost.to_string(),
         };
-        f.write_str(&super::status::presentable(&text))
+        f.write_str(&presentable(&text))
     }
 }
 

@@ -277,7 +277,8 @@ impl HubClient {
         let deadline = after(limit);
         let bearer = self.bearer.as_ref();
         repeated(deadline, || {
-            self.transport.open(call, question.clone(), bearer, limit)
+            self.transport
+                .open(call, question.clone(), bearer, limit, deadline)
         })
         .await
     }

@@ -12,6 +12,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::error::Violation;
+use crate::secret::presentable;
 
 /// What a response of any gRPC server says it is.
 const GRPC: &[u8] = b"application/grpc";
@@ -94,7 +95,7 @@ fn check(response: &Response<Body>) -> Result<(), BoxError> {
 
 fn describe(headers: &HeaderMap) -> String {
     match headers.get(CONTENT_TYPE).map(HeaderValue::to_str) {
-        Some(Ok(text)) => super::status::presentable(text),
+        Some(Ok(text)) => presentable(text),
         Some(Err(_)) => "unreadable".to_owned(),
         None => "missing".to_owned(),
     }

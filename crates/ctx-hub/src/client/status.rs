@@ -7,16 +7,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use ctx_config::wire::{ADMIN_TOKEN_PREFIX, CLIENT_TOKEN_PREFIX};
 use tonic::{Code, Status};
 
 use super::Peer;
 use super::error::{Cause, ClientError, Violation};
 use super::transport::CONNECT;
+use crate::secret::presentable;
 use crate::wire::codec::DecodeError;
-
-/// Longest text of a hub that is shown, in characters.
-const MESSAGE_MAX_CHARS: usize = 500;
 
 /// What a call was when it failed.
 #[derive(Clone, Copy, Debug)]
@@ -192,44 +189,4 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
-}
-
-/// Text of a hub as it may be shown: one line of bounded length, without what a terminal would obey
-/// and without tokens, which a hub might repeat.
-pub(super) fn presentable(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE_MAX_CHARS)
-        .collect();
-    for prefix in [ADMIN_TOKEN_PREFIX, CLIENT_TOKEN_PREFIX] {
-        let parts: Vec<&str> = shown.split(prefix).collect();
-        let mut clean = String::with_capacity(shown.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            if index == 0 {
-                clean.push_str(part);
-            } else {
-                clean.push_str(prefix);
-                clean.push('…');
-                clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
-            }
-        }
-        shown = clean;
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_a_hub_is_shown_without_tokens_and_control_characters() {
-        assert_eq!(
-            presentable("bad token ctx_cli_00ff, not ctx_adm_aB1\u{1b}[31m\nbye"),
-            "bad token ctx_cli_…, not ctx_adm_… [31m bye"
-        );
-        assert_eq!(presentable("größe"), "größe");
-        assert_eq!(presentable(&"x".repeat(9_000)).len(), MESSAGE_MAX_CHARS);
-    }
 }

@@ -173,16 +173,17 @@ impl Transport {
             .unwrap_or_else(|_| Err(context.timeout()))
     }
 
-    /// Opens a stream of answers, which has to begin within `limit`. The hub is not told of a limit:
-    /// it would end the whole stream by it.
+    /// Opens a stream of answers, which has to begin before `deadline`; `limit` is what errors say
+    /// of it. The hub is not told: it would end the whole stream by it.
     ///
-    /// `Ok(None)` when the limit is over.
+    /// `Ok(None)` when the time is over.
     pub(super) async fn open<Q: Question, A: Answer>(
         &self,
         call: Call,
         question: Q,
         bearer: Option<&Bearer>,
         limit: Duration,
+        deadline: Instant,
     ) -> Result<Option<Response<Streaming<A>>>, ClientError> {
         let context = self.context(call, limit);
         let request = request(question, bearer);
@@ -192,7 +193,7 @@ impl Transport {
                 .await
                 .map_err(|status| context.error(status))
         };
-        timeout(limit, opened).await.ok().transpose()
+        timeout_at(deadline, opened).await.ok().transpose()
     }
 
     /// A caller that may make one call: tonic panics where nobody waited for this.

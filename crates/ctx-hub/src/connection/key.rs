@@ -11,7 +11,7 @@ use super::error::ConnectionError;
 /// The 32 bytes of a key. Cleared when dropped, never shown.
 pub(super) type Key = Zeroizing<[u8; KEY_BYTES]>;
 
-/// How much of a key file is read: one byte more than a key has, so that a longer one is noticed.
+/// How much of a key file is read: more than a key has, so that the size of a wrong one is told.
 const READ_MAX_BYTES: u64 = 4_096;
 
 /// The key, which has to be there.

@@ -10,12 +10,15 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _};
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::ITEMS_MAX;
 use super::json::{self, JsonError};
+use crate::secret::presentable;
 
 /// What a buffer of a call begins with, in bytes: most entries fit.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -36,16 +39,17 @@ enum DecodeSource {
     #[error(transparent)]
     Json(JsonError),
     #[error(transparent)]
-    Proto(prost::DecodeError),
+    Proto(#[from] prost::DecodeError),
+    #[error("more than {ITEMS_MAX} fields")]
+    TooManyFields,
 }
 
 impl DecodeError {
     /// The error that a call ends with.
     fn into_status(self) -> Status {
-        let mut status = Status::invalid_argument(format!(
-            "message is not valid {}: {}",
-            self.encoding, self.source
-        ));
+        let cause = presentable(&self.source.to_string());
+        let text = format!("message is not valid {}: {cause}", self.encoding);
+        let mut status = Status::invalid_argument(text);
         status.set_source(Arc::new(self));
         status
     }
@@ -170,8 +174,9 @@ impl<D: Message + Default> Decoder for ProtoDecoder<D> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        D::decode(buffer).map(Some).map_err(|error| {
-            let source = DecodeSource::Proto(error);
+        // tonic keeps a message in one piece, so the chunk is all of it.
+        let item = check_fields(buffer.chunk()).and_then(|()| Ok(D::decode(buffer)?));
+        item.map(Some).map_err(|source| {
             DecodeError {
                 encoding: "protobuf",
                 source,
@@ -183,6 +188,19 @@ impl<D: Message + Default> Decoder for ProtoDecoder<D> {
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
     }
+}
+
+/// Refuses a message that would take far more memory than it has bytes: every item of an array is
+/// a field of its own.
+fn check_fields(mut message: &[u8]) -> Result<(), DecodeSource> {
+    for _ in 0..=ITEMS_MAX {
+        if message.is_empty() {
+            return Ok(());
+        }
+        let (tag, wire_type) = decode_key(&mut message)?;
+        skip_field(wire_type, tag, &mut message, DecodeContext::default())?;
+    }
+    Err(DecodeSource::TooManyFields)
 }
 
 #[cfg(test)]
@@ -261,6 +279,30 @@ mod tests {
         for status in [json, proto] {
             assert!(status.source().unwrap().is::<DecodeError>());
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_would_take_a_hundred_times_its_size_is_refused() {
+        let text = |items: usize| format!(r#"{{"types":[""{}]}}"#, r#","""#.repeat(items - 1));
+        let proto = |items: usize| "\n\0".repeat(items);
+        let status = refused(JsonCodec::default(), &text(ITEMS_MAX + 1)).await;
+        assert!(
+            status
+                .message()
+                .starts_with("message is not valid JSON: more than 65536 items"),
+            "{status}"
+        );
+        let status = refused(ProtoCodec::default(), &proto(ITEMS_MAX + 1)).await;
+        assert_eq!(
+            (status.code(), status.message()),
+            (
+                Code::InvalidArgument,
+                "message is not valid protobuf: more than 65536 fields"
+            )
+        );
+        let most: SyncRequest = json::from_slice(text(ITEMS_MAX).as_bytes()).unwrap();
+        assert_eq!(most.types.len(), ITEMS_MAX);
+        assert!(check_fields(proto(ITEMS_MAX).as_bytes()).is_ok());
     }
 
     #[test]

@@ -13,11 +13,16 @@
 //! | number with a fraction, out of range, or as a string | refused |
 //! | lone surrogate in a field that is read | refused |
 //! | invalid UTF-8 anywhere | refused |
+//! | an array of more than 65,536 items | refused |
 //! | an array or `null` in place of the document, nothing at all, something behind it | refused |
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+use super::ITEMS_MAX;
 use super::generated::EntryMeta;
 
 /// A message that is not the JSON of its type.
@@ -73,7 +78,38 @@ where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+    let items = Option::<Items<T>>::deserialize(deserializer)?;
+    Ok(items.map_or_else(Vec::new, |Items(items)| items))
+}
+
+/// An array of at most [`ITEMS_MAX`] items.
+struct Items<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor(PhantomData))
+    }
+}
+
+struct ItemsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
+    type Value = Items<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Items<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            if items.len() == ITEMS_MAX {
+                return Err(A::Error::custom(format!("more than {ITEMS_MAX} items")));
+            }
+            items.push(item);
+        }
+        Ok(Items(items))
+    }
 }
 
 /// Writes an empty array as `null`.

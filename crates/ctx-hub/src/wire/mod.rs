@@ -18,5 +18,10 @@ pub mod method;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod socket;
 
+/// Most items that are read of an array of a message. An empty item of two bytes takes two hundred in
+/// memory: without a bound, a message of the largest size would take gigabytes. More than any
+/// message holds that means something.
+pub(crate) const ITEMS_MAX: usize = 65_536;
+
 /// The encoded `google.protobuf.FileDescriptorSet` of `hub.proto`, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptor.bin");

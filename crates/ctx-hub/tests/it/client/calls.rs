@@ -169,7 +169,12 @@ async fn refused_credentials_are_told_apart_in_headers_and_in_trailers() {
                 .to_string()
                 .ends_with("refused the credentials: invalid admin token")
         );
-        assert!(error.hint().unwrap().contains("admin.token"));
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains(ctx_config::paths::ADMIN_TOKEN_FILE)
+        );
     }
 }
 
@@ -234,13 +239,39 @@ async fn no_error_shows_a_token_that_the_hub_repeats() {
         Reply::message(&format!(r#"{{"sequences":"{}"}}"#, token().expose())),
         Reply::message(&format!("\"{}\"", token().expose())),
     ] {
-        let error = publish(reply).await.unwrap_err();
-        let shown = format!(
-            "{error} {:?}",
-            std::error::Error::source(&error).map(ToString::to_string)
-        );
-        assert!(!shown.contains(&"5".repeat(8)), "{shown}");
+        assert_shows_no_token(&publish(reply).await.unwrap_err());
     }
+    // A connection that broke: what the library says of it holds the hub's words.
+    let broken = Peer::start(vec![Reply::failed(1, &told); 3]).await;
+    let broken = in_time(client(&broken, patient()).await.publish(&[draft("a", "x")])).await;
+    assert_shows_no_token(&broken.unwrap_err());
+    // A registration with its fields the wrong way round.
+    let token = token();
+    let swapped = format!(
+        r#"{{"client_id":"{}","client_token":"{HUB_ID}"}}"#,
+        token.expose()
+    );
+    assert_shows_no_token(&register(Reply::message(&swapped)).await.unwrap_err());
+}
+
+/// Neither the error nor its causes, nor what a program shows that prints it for debugging.
+#[track_caller]
+fn assert_shows_no_token(error: &ClientError) {
+    let mut shown = format!("{error:?}");
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        shown = format!("{shown}\n{error}");
+        next = error.source();
+    }
+    assert!(!shown.contains(&"5".repeat(8)), "{shown}");
+}
+
+#[tokio::test]
+async fn what_a_hub_says_of_an_identity_is_shown_in_part() {
+    let answer = format!(r#"{{"client_id":"{}"}}"#, "x".repeat(100_000));
+    let error = register(Reply::message(&answer)).await.unwrap_err();
+    assert!(is_violation(&error, |v| matches!(v, Violation::Value(_))));
+    assert!(format!("{error:?}").len() < 2_000);
 }
 
 #[tokio::test]
