@@ -5,6 +5,16 @@
 //! | `sync` (default) | the mirror in `.context/hub/`: `sync::load_state`, `sync::sync`, `sync::listen`, the sealed connection file |
 //! | `client` | dialling a hub: `client::HubClient`, `client::AdminClient` |
 //! | `store` | the trait `store::Store` and the embedded store |
+//! | `server` | the service: `server::Hub` |
+//!
+//! With default features neither the server nor its store is compiled. A program that keeps a
+//! mirror needs `connection::Connection`, `client::HubClient` and `sync::sync`, which has an
+//! example; the names that they take are those of [`ctx_config`], the locks those of `ctx_io`, and
+//! both are re-exported.
+
+pub use ctx_config;
+#[cfg(any(feature = "sync", feature = "store"))]
+pub use ctx_io;
 
 pub mod entry;
 pub mod secret;
@@ -15,5 +25,7 @@ pub mod wire;
 pub mod client;
 #[cfg(feature = "sync")]
 pub mod connection;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "store")]
 pub mod store;

@@ -8,5 +8,9 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(all(feature = "sync", feature = "server"))]
+mod harness;
+#[cfg(feature = "server")]
+mod server;
 #[cfg(feature = "store")]
 mod store;

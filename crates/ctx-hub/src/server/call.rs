@@ -1,0 +1,70 @@
+//! The calls there are, sorted by what a caller has to show for them.
+
+use ctx_config::limits;
+
+use crate::wire::method;
+
+/// A call of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The admin token is in the message.
+    Open(OpenCall),
+    /// The token of a client comes as credentials.
+    Client(ClientCall),
+    /// For operators.
+    Operator(OperatorCall),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpenCall {
+    Register,
+    Revoke,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientCall {
+    Publish,
+    Status,
+    Sync,
+    Listen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OperatorCall {
+    HubStatus,
+    ListClients,
+    RevokeClient,
+    Shutdown,
+}
+
+impl Call {
+    /// The call at `path`, if there is one.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            method::REGISTER => Self::Open(OpenCall::Register),
+            method::REVOKE => Self::Open(OpenCall::Revoke),
+            method::PUBLISH => Self::Client(ClientCall::Publish),
+            method::STATUS => Self::Client(ClientCall::Status),
+            method::SYNC => Self::Client(ClientCall::Sync),
+            method::LISTEN => Self::Client(ClientCall::Listen),
+            method::HUB_STATUS => Self::Operator(OperatorCall::HubStatus),
+            method::LIST_CLIENTS => Self::Operator(OperatorCall::ListClients),
+            method::REVOKE_CLIENT => Self::Operator(OperatorCall::RevokeClient),
+            method::SHUTDOWN => Self::Operator(OperatorCall::Shutdown),
+            _ => return None,
+        })
+    }
+
+    /// Largest message that is read, in bytes.
+    pub(super) fn message_max_bytes(self) -> usize {
+        match self {
+            Self::Client(ClientCall::Publish) => limits::SERVER_MESSAGE_MAX_BYTES,
+            _ => limits::SERVER_SMALL_MESSAGE_MAX_BYTES,
+        }
+    }
+
+    /// Whether it is answered by a stream.
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, Self::Client(ClientCall::Sync | ClientCall::Listen))
+    }
+}

@@ -1,0 +1,333 @@
+//! What a `Sync` or `Listen` stream sends: pages of the store, read when the client asks for more.
+//!
+//! A stream holds one page and its place in the log, nothing else: no queue is filled on its
+//! behalf and no task runs ahead of its client. A publish changes the head of the log, which
+//! *wakes* the listeners; each then reads from its own place. So there is no seam between history
+//! and live, a listener that stops reading costs one page, and a publisher waits for nobody.
+
+use std::sync::Arc;
+use std::time::Instant;
+use std::vec;
+
+use ctx_config::limits;
+use futures_util::stream::{self, Stream};
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use super::status;
+use super::streams::{Kind, OpenStream};
+use crate::entry::Entry;
+use crate::store::{PageQuery, Store};
+use crate::types::{ClientId, Sequence, TypeSet};
+use crate::wire::convert::entry_to_wire;
+use crate::wire::generated::EntryMsg;
+
+/// One stream's place in the log.
+pub(super) struct Feed {
+    store: Arc<dyn Store>,
+    types: TypeSet,
+    kind: Kind,
+    /// Every matching entry up to here has been handed out or stands in `page`.
+    read: Sequence,
+    /// Everything up to here can be read.
+    until: Sequence,
+    head: watch::Receiver<Sequence>,
+    page: vec::IntoIter<Entry>,
+    open: OpenStream,
+    record: Record,
+}
+
+/// What a stream is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) kind: Kind,
+    types: TypeSet,
+    since: Sequence,
+}
+
+impl Wanted {
+    /// Reads what the message of a `Sync` or `Listen` says.
+    pub(super) fn new(kind: Kind, types: &[String], since: u64) -> Result<Self, Status> {
+        Ok(Self {
+            kind,
+            types: TypeSet::from_wire(types).map_err(status::invalid)?,
+            since: Sequence::new(since),
+        })
+    }
+}
+
+impl Feed {
+    /// A feed from `wanted.since`. A `Sync` ends with the entry that is the last one now.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        wanted: Wanted,
+        open: OpenStream,
+        client: ClientId,
+    ) -> Self {
+        let mut head = store.head();
+        let until = *head.borrow_and_update();
+        Self {
+            store,
+            types: wanted.types,
+            kind: wanted.kind,
+            read: wanted.since,
+            until,
+            head,
+            page: Vec::new().into_iter(),
+            open,
+            record: Record::new(wanted.kind, client),
+        }
+    }
+
+    /// The head of the log when the feed was made.
+    pub(super) fn head(&self) -> Sequence {
+        self.until
+    }
+
+    /// The messages; after an error there are none.
+    pub(super) fn into_messages(self) -> impl Stream<Item = Result<EntryMsg, Status>> + Send {
+        stream::unfold(Some(self), |feed| async move {
+            let mut feed = feed?;
+            match feed.next().await {
+                Ok(Some(message)) => {
+                    feed.record.sent += 1;
+                    Some((Ok(message), Some(feed)))
+                }
+                Ok(None) => {
+                    feed.record.outcome = Some(Code::Ok);
+                    None
+                }
+                Err(status) => {
+                    feed.record.outcome = Some(status.code());
+                    Some((Err(status), None))
+                }
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<EntryMsg>, Status> {
+        loop {
+            if let Some(ending) = self.open.ending() {
+                return Err(ending.status());
+            }
+            if let Some(entry) = self.page.next() {
+                return Ok(Some(entry_to_wire(&entry)));
+            }
+            if self.read < self.until {
+                self.turn_page().await?;
+            } else if self.kind == Kind::Listen {
+                self.wait().await?;
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the next page up to `until`.
+    async fn turn_page(&mut self) -> Result<(), Status> {
+        let query = PageQuery {
+            since: self.read,
+            until: Some(self.until),
+            types: self.types.clone(),
+            max_entries: limits::PAGE_ENTRIES,
+            max_bytes: limits::PAGE_BYTES,
+        };
+        let page = self.store.page(query).await.map_err(status::of_store)?;
+        // An empty page: nothing up to `until` is of the types asked for.
+        self.read = page.last().map_or(self.until, |entry| entry.sequence);
+        self.page = page.into_iter();
+        Ok(())
+    }
+
+    /// Waits until the log is longer than `until`. The head was marked as seen when `until` was
+    /// taken from it, before anything was read: what is stored since then wakes this at once.
+    async fn wait(&mut self) -> Result<(), Status> {
+        tokio::select! {
+            ending = self.open.ended() => Err(ending.status()),
+            changed = self.head.changed() => {
+                changed.map_err(|_closed| status::stopping())?;
+                self.until = *self.head.borrow_and_update();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The log line of a stream, written when it is over, however it ends.
+struct Record {
+    kind: Kind,
+    client: ClientId,
+    since: Instant,
+    sent: u64,
+    outcome: Option<Code>,
+}
+
+impl Record {
+    fn new(kind: Kind, client: ClientId) -> Self {
+        Self {
+            kind,
+            client,
+            since: Instant::now(),
+            sent: 0,
+            outcome: None,
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Without an outcome of ours it was the client that went away.
+        tracing::info!(
+            method = ?self.kind,
+            client = %self.client,
+            code = ?self.outcome.unwrap_or(Code::Cancelled),
+            sent = self.sent,
+            duration = ?self.since.elapsed(),
+            "stream ended"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use futures_util::StreamExt as _;
+
+    use super::super::streams::Streams;
+    use super::*;
+    use crate::entry::{EntryDraft, EntryMeta};
+    use crate::secret::TokenHash;
+    use crate::store::{Client, Statistics, StoreError};
+    use crate::types::{EntryId, EntryType, HubId, ProjectName};
+
+    /// A log in which something is stored at the worst moment: after a page was read, before the
+    /// reader has it.
+    struct Sly {
+        id: HubId,
+        head: watch::Sender<Sequence>,
+        log: Mutex<Vec<Entry>>,
+        /// How many more entries appear behind a reader's back.
+        late: Mutex<u64>,
+    }
+
+    impl Sly {
+        fn new(late: u64) -> Self {
+            Self {
+                id: HubId::random().unwrap(),
+                head: watch::Sender::default(),
+                log: Mutex::default(),
+                late: Mutex::new(late),
+            }
+        }
+
+        fn store(&self) {
+            let mut log = self.log.lock().unwrap();
+            let sequence = Sequence::new(self.head.borrow().get() + 1);
+            log.push(Entry {
+                id: EntryId::random().unwrap(),
+                entry_type: EntryType::Task,
+                content: String::new(),
+                origin: String::new(),
+                timestamp: 0,
+                sequence,
+                meta: EntryMeta::default(),
+            });
+            self.head.send_replace(sequence);
+        }
+    }
+
+    #[async_trait]
+    impl Store for Sly {
+        fn hub_id(&self) -> &HubId {
+            &self.id
+        }
+
+        fn head(&self) -> watch::Receiver<Sequence> {
+            self.head.subscribe()
+        }
+
+        async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
+            let until = query.until.unwrap_or(Sequence::new(u64::MAX));
+            let mut page = self.log.lock().unwrap().clone();
+            page.retain(|entry| entry.sequence > query.since && entry.sequence <= until);
+            let late = self.late.lock().unwrap().checked_sub(1);
+            if let Some(left) = late {
+                *self.late.lock().unwrap() = left;
+                self.store();
+            }
+            Ok(page)
+        }
+
+        async fn append(
+            &self,
+            _: &Client,
+            _: Vec<EntryDraft>,
+        ) -> Result<Vec<Sequence>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn register(&self, _: ProjectName, _: TokenHash) -> Result<Client, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn authenticate(&self, _: TokenHash) -> Result<Option<Client>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn revoke(&self, _: ClientId) -> Result<Option<Client>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn statistics(&self) -> Result<Statistics, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn close(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {
+        let client = ClientId::random().unwrap();
+        let open = Arc::new(Streams::default()).open(&client, kind);
+        let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
+        let wanted = Wanted::new(kind, &types, 0).unwrap();
+        Feed::new(Arc::<Sly>::clone(store), wanted, open, client)
+    }
+
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), future)
+            .await
+            .expect("not woken")
+    }
+
+    #[tokio::test]
+    async fn an_entry_stored_between_a_read_and_the_wait_wakes_the_listener() {
+        let store = Arc::new(Sly::new(10));
+        store.store();
+        let mut messages = Box::pin(feed(&store, Kind::Listen, &[]).into_messages());
+        for expected in 1..=11 {
+            let message = soon(messages.next()).await.unwrap().unwrap();
+            assert_eq!(message.sequence, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sync_ends_at_the_head_that_it_announced() {
+        let store = Arc::new(Sly::new(100));
+        store.store();
+        store.store();
+        let feed = feed(&store, Kind::Sync, &[]);
+        assert_eq!(feed.head(), Sequence::new(2));
+        let messages: Vec<_> = soon(feed.into_messages().collect()).await;
+        let sequences: Vec<u64> = messages.into_iter().map(|m| m.unwrap().sequence).collect();
+        assert_eq!(sequences, [1, 2]);
+    }
+}

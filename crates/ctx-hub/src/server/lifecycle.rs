@@ -1,0 +1,200 @@
+//! The life of a hub: open, serve, drain, close.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ctx_config::limits;
+use ctx_config::paths::DataDir;
+use ctx_io::Holder;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::claim::Claim;
+use super::doors::Doors;
+use super::error::HubError;
+use super::shared::{About, Shared};
+use super::status::report;
+use crate::secret::AdminToken;
+use crate::store::{SqliteStore, StoreError};
+use crate::types::HubId;
+
+/// How a hub runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HubConfig {
+    /// Where it keeps everything.
+    pub data_dir: DataDir,
+    /// The version of the program, which it reports to operators.
+    pub version: String,
+    /// How long a stopping hub waits for calls under way; then it cuts them off.
+    pub drain: Duration,
+}
+
+impl HubConfig {
+    /// A hub in `data_dir`, with the usual limits.
+    #[must_use]
+    pub fn new(data_dir: DataDir, version: impl Into<String>) -> Self {
+        Self {
+            data_dir,
+            version: version.into(),
+            drain: limits::DRAIN_LIMIT,
+        }
+    }
+}
+
+/// A hub that has its data directory and its address, and is ready to serve.
+///
+/// Dropping it releases the directory, as if it had never been opened.
+pub struct Hub {
+    shared: Arc<Shared>,
+    claim: Claim,
+    tcp: TcpListener,
+    socket: UnixListener,
+    local_addr: SocketAddr,
+    token: AdminToken,
+    notices: Vec<String>,
+    config: HubConfig,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("local_addr", &self.local_addr)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Opens the data directory, which is created when missing: takes its lock, reads the admin
+    /// token or makes one, writes the process id, opens the admin socket, and opens the store,
+    /// which imports the files of an older hub at first start. Connections to `listener` wait
+    /// until [`Hub::serve`].
+    ///
+    /// Blocks the calling task while it works. It has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`HubError::Busy`] when another hub serves the directory; every other [`HubError`] names
+    /// what could not be opened. Nothing is left behind but an admin token.
+    pub async fn open(
+        config: HubConfig,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, HubError> {
+        let (tcp, local_addr) = adopt(listener).map_err(HubError::io("use", "the listener"))?;
+        let holder = Holder {
+            command: "hub start",
+            version: &config.version,
+        };
+        let mut claim = Claim::take(&config.data_dir, &holder)?;
+        let mut notices: Vec<String> = claim.notice().into_iter().collect();
+        let token = claim.admin_token()?;
+        claim.write_pid()?;
+        let socket = claim.bind_socket()?;
+        let (store, said) = open_store(&config.data_dir)?;
+        notices.extend(said);
+        let about = About {
+            version: config.version.clone(),
+            pid: std::process::id(),
+            started_at: jiff::Timestamp::now().as_second(),
+            addresses: vec![local_addr.to_string()],
+            data_dir: config.data_dir.path().to_owned(),
+        };
+        let shared = Arc::new(Shared::new(store, &token, about));
+        Ok(Self {
+            shared,
+            claim,
+            tcp,
+            socket,
+            local_addr,
+            token,
+            notices,
+            config,
+        })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The token that registers projects.
+    #[must_use]
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.token
+    }
+
+    /// The identity of its log.
+    #[must_use]
+    pub fn hub_id(&self) -> &HubId {
+        self.shared.store.hub_id()
+    }
+
+    /// What an operator should know about how it opened: an import, a recovery.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Serves until `shutdown` is ready or an operator asks it to stop. Then it accepts no more
+    /// connections, ends the streams, lets calls under way finish within the drain limit, cuts
+    /// off the connections that are left, closes the store and releases the data directory.
+    /// Dropping the future cuts everything off at once; what was acknowledged is stored.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; it goes on closing all the same, and what else goes wrong
+    /// is logged.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), HubError> {
+        let address = self.local_addr.to_string();
+        let dir = self.config.data_dir;
+        tracing::info!(address, data_dir = %dir.path(), "serving");
+        let told = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = self.shared.stop.notified() => {}
+            }
+        };
+        let doors = Doors {
+            network: self.tcp,
+            socket: self.socket,
+        };
+        let served = doors.serve(&self.shared, told, self.config.drain).await;
+        let served = served.map_err(|source| HubError::Server { address, source });
+        let closed = self.shared.store.close().await;
+        let closed = closed.map_err(|source| store_failed(&dir, source));
+        let released = self.claim.release();
+        tracing::info!("stopped");
+        first_error([served, closed, released])
+    }
+}
+
+fn adopt(listener: std::net::TcpListener) -> std::io::Result<(TcpListener, SocketAddr)> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Opens the store of a data directory and says what there is to know about it.
+pub(super) fn open_store(dir: &DataDir) -> Result<(SqliteStore, Vec<String>), HubError> {
+    let (store, notices) = SqliteStore::open(dir).map_err(|source| store_failed(dir, source))?;
+    Ok((store, notices.iter().map(ToString::to_string).collect()))
+}
+
+fn store_failed(dir: &DataDir, source: StoreError) -> HubError {
+    HubError::Store {
+        data_dir: dir.path().to_owned(),
+        source,
+    }
+}
+
+/// The first error is answered, the others are logged.
+fn first_error<const N: usize>(results: [Result<(), HubError>; N]) -> Result<(), HubError> {
+    let mut errors = results.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for other in errors {
+        tracing::error!(error = report(&other), "closing failed further");
+    }
+    first.map_or(Ok(()), Err)
+}

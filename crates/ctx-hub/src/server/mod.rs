@@ -1,0 +1,38 @@
+//! The hub's service: entries in, entries out, to every project at once.
+//!
+//! [`Hub::open`] takes a data directory, [`Hub::serve`] answers until it is told to stop, and
+//! [`open_offline`] administers a data directory that no hub serves.
+//!
+//! | a request passes | which |
+//! |---|---|
+//! | `incoming` | accepts connections, at the address of the hub and on the admin socket |
+//! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
+//! | `handler` | runs one handler in JSON or protobuf |
+//! | `service`, `admin` | convert, ask the store, convert back |
+//! | `fanout` | feeds a stream from the store, a page at a time, when its client reads |
+//! | `status` | says to a peer what it may know about a failure |
+//!
+//! A publish changes the head of the log, and that is all a listener hears of it: it is woken and
+//! reads on from where it is. So nothing is queued for a listener, and none can slow a publisher.
+
+mod admin;
+mod auth;
+mod call;
+mod claim;
+mod doors;
+mod encoding;
+mod error;
+mod fanout;
+mod handler;
+mod incoming;
+mod lifecycle;
+mod offline;
+mod router;
+mod service;
+mod shared;
+mod status;
+mod streams;
+
+pub use error::{HubError, HubErrorKind};
+pub use lifecycle::{Hub, HubConfig};
+pub use offline::{OfflineHub, open_offline};

@@ -1,0 +1,224 @@
+//! From a request to the call that answers it.
+//!
+//! There is no generated service: one handler a call, run with the JSON codec or the protobuf
+//! codec. Credentials are checked before the message is read.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ctx_config::wire::HUB_ID_HEADER;
+use http::{HeaderMap, HeaderValue};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _};
+
+use super::admin::{self, Door};
+use super::auth::{self, Caller};
+use super::call::{Call, ClientCall, OpenCall, OperatorCall};
+use super::encoding::Encoding;
+use super::fanout::Wanted;
+use super::handler::{Format, streaming, unary};
+use super::shared::Shared;
+use super::streams::Kind;
+use super::{service, status};
+use crate::wire::generated as wire;
+
+type HttpRequest = http::Request<Body>;
+type HttpResponse = http::Response<Body>;
+
+/// What answers the requests that come in at one door.
+#[derive(Clone)]
+pub(super) struct Router {
+    hub: Arc<Shared>,
+    door: Door,
+    /// Health, reflection, and `UNIMPLEMENTED` for everything else.
+    others: Routes,
+}
+
+/// A call whose caller has shown what it takes.
+enum Admitted {
+    /// The handler checks the admin token in the message.
+    Open(OpenCall),
+    Client(ClientCall, Caller),
+    Operator(OperatorCall),
+}
+
+impl Router {
+    pub(super) fn new(hub: Arc<Shared>, door: Door, others: Routes) -> Self {
+        Self { hub, door, others }
+    }
+
+    async fn route(self, request: HttpRequest) -> HttpResponse {
+        match Call::at(request.uri().path()) {
+            Some(call) => self.answer(call, request).await,
+            None => {
+                let Ok(response) = self.others.oneshot(request).await;
+                response
+            }
+        }
+    }
+
+    /// Answers one of our calls and writes its line in the log.
+    async fn answer(&self, call: Call, request: HttpRequest) -> HttpResponse {
+        let started = Instant::now();
+        let _running = self.hub.calls.begin();
+        let encoding = match Encoding::of(request.headers()) {
+            Ok(encoding) => encoding,
+            Err(unspoken) => return unspoken.into_response(),
+        };
+        let format = Format {
+            encoding,
+            max_bytes: call.message_max_bytes(),
+        };
+        let admitted = self.admit(call, request.headers()).await;
+        let client = match &admitted {
+            Ok(Admitted::Client(_, caller)) => Some(caller.client.id.clone()),
+            _ => None,
+        };
+        let known = matches!(admitted, Ok(Admitted::Client(..) | Admitted::Operator(_)));
+        let mut response = match admitted {
+            Ok(admitted) => self.run(admitted, format, request).await,
+            Err(status) => status.into_http(),
+        };
+        status::relabel_oversized(&mut response, format.max_bytes);
+        encoding.stamp(&mut response);
+        let code = status::code_of(&response);
+        if known || code == Code::Ok {
+            self.name_the_hub(&mut response);
+        }
+        // A stream that was opened writes its line when it is over.
+        if code != Code::Ok || !call.is_stream() {
+            let client = client.as_ref().map(tracing::field::display);
+            tracing::info!(?call, client, ?code, duration = ?started.elapsed(), "call answered");
+        }
+        response
+    }
+
+    async fn admit(&self, call: Call, headers: &HeaderMap) -> Result<Admitted, Status> {
+        match call {
+            Call::Open(call) => Ok(Admitted::Open(call)),
+            Call::Client(call) => {
+                let caller = auth::caller(&*self.hub.store, headers).await?;
+                Ok(Admitted::Client(call, caller))
+            }
+            Call::Operator(call) => {
+                admin::check(&self.hub, self.door, headers)?;
+                Ok(Admitted::Operator(call))
+            }
+        }
+    }
+
+    async fn run(&self, call: Admitted, format: Format, request: HttpRequest) -> HttpResponse {
+        match call {
+            Admitted::Open(call) => self.run_open(call, format, request).await,
+            Admitted::Client(call, caller) => self.run_client(call, &caller, format, request).await,
+            Admitted::Operator(call) => self.run_operator(call, format, request).await,
+        }
+    }
+
+    async fn run_open(&self, call: OpenCall, format: Format, request: HttpRequest) -> HttpResponse {
+        let hub = || Arc::clone(&self.hub);
+        match call {
+            OpenCall::Register => unary(format, request, |m| service::register(hub(), m)).await,
+            OpenCall::Revoke => unary(format, request, |m| service::revoke(hub(), m)).await,
+        }
+    }
+
+    async fn run_client(
+        &self,
+        call: ClientCall,
+        caller: &Caller,
+        format: Format,
+        request: HttpRequest,
+    ) -> HttpResponse {
+        let hub = || Arc::clone(&self.hub);
+        match call {
+            ClientCall::Publish => {
+                unary(format, request, |m| {
+                    service::publish(hub(), caller.clone(), m)
+                })
+                .await
+            }
+            ClientCall::Status => {
+                unary(format, request, |_: wire::StatusRequest| {
+                    service::figures(hub())
+                })
+                .await
+            }
+            ClientCall::Sync => {
+                let handler = |m: wire::SyncRequest| {
+                    let wanted = Wanted::new(Kind::Sync, &m.types, m.since_sequence);
+                    service::stream(hub(), caller.clone(), wanted)
+                };
+                streaming(format, request, handler).await
+            }
+            ClientCall::Listen => {
+                let handler = |m: wire::ListenRequest| {
+                    let wanted = Wanted::new(Kind::Listen, &m.types, m.since_sequence);
+                    service::stream(hub(), caller.clone(), wanted)
+                };
+                streaming(format, request, handler).await
+            }
+        }
+    }
+
+    async fn run_operator(
+        &self,
+        call: OperatorCall,
+        format: Format,
+        request: HttpRequest,
+    ) -> HttpResponse {
+        let (hub, door) = (|| Arc::clone(&self.hub), self.door);
+        match call {
+            OperatorCall::HubStatus => {
+                unary(format, request, |_: wire::HubStatusRequest| {
+                    admin::hub_status(hub())
+                })
+                .await
+            }
+            OperatorCall::ListClients => {
+                unary(format, request, |_: wire::ListClientsRequest| {
+                    admin::list_clients(hub())
+                })
+                .await
+            }
+            OperatorCall::RevokeClient => {
+                unary(format, request, |m| admin::revoke_client(hub(), m)).await
+            }
+            OperatorCall::Shutdown => {
+                unary(format, request, |_: wire::ShutdownRequest| {
+                    admin::shutdown(hub(), door)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Says which log answers, so that a client notices when it is another one.
+    fn name_the_hub(&self, response: &mut HttpResponse) {
+        // 32 hex digits are always a valid header value.
+        if let Ok(id) = HeaderValue::from_str(self.hub.store.hub_id().as_str()) {
+            response.headers_mut().insert(HUB_ID_HEADER, id);
+        }
+    }
+}
+
+impl Service<HttpRequest> for Router {
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: HttpRequest) -> Self::Future {
+        let router = self.clone();
+        Box::pin(async move { Ok(router.route(request).await) })
+    }
+}

@@ -1,0 +1,166 @@
+//! The calls of projects: convert, ask the store, convert back.
+
+use std::sync::Arc;
+
+use ctx_config::limits;
+use ctx_config::wire::HUB_HEAD_HEADER;
+use futures_util::stream::Stream;
+use tonic::{Response, Status};
+
+use super::auth::{self, Caller};
+use super::fanout::{Feed, Wanted};
+use super::shared::Shared;
+use super::status;
+use crate::secret::ClientToken;
+use crate::store::Client;
+use crate::types::{ClientId, ProjectName, Sequence};
+use crate::wire::convert::draft_from_wire;
+use crate::wire::generated as wire;
+
+/// Exchanges the admin token for a client token.
+pub(super) async fn register(
+    hub: Arc<Shared>,
+    message: wire::RegisterRequest,
+) -> Result<Response<wire::RegisterResponse>, Status> {
+    hub.admin.check_message(&message.admin_token)?;
+    let project = ProjectName::try_from(message.project_name).map_err(status::invalid)?;
+    let token = ClientToken::random().map_err(status::no_random)?;
+    let registered = hub.store.register(project, token.hash()).await;
+    let client = registered.map_err(status::of_store)?;
+    tracing::info!(client = %client.id, project = %client.project, "client registered");
+    Ok(Response::new(wire::RegisterResponse {
+        client_id: client.id.as_str().to_owned(),
+        client_token: token.expose().to_owned(),
+    }))
+}
+
+/// Ends a client's token for whoever has the admin token.
+pub(super) async fn revoke(
+    hub: Arc<Shared>,
+    message: wire::RevokeRequest,
+) -> Result<Response<wire::RevokeResponse>, Status> {
+    hub.admin.check_message(&message.admin_token)?;
+    end_client(&hub, &message.client_id).await?;
+    Ok(Response::new(wire::RevokeResponse {}))
+}
+
+/// Ends the token and the open streams of the client with this id.
+pub(super) async fn end_client(hub: &Arc<Shared>, id: &str) -> Result<Client, Status> {
+    if id.is_empty() {
+        return Err(Status::invalid_argument("client ID required"));
+    }
+    let id: ClientId = id.parse().map_err(status::invalid)?;
+    // On a task of its own: whoever asked may be gone before the token is, and then nobody would
+    // end the streams.
+    let hub = Arc::clone(hub);
+    let ending = tokio::spawn(async move {
+        let revoked = hub.store.revoke(id).await.map_err(status::of_store)?;
+        let client = revoked.ok_or_else(|| Status::not_found("no such client"))?;
+        hub.streams.end_client(&client.id);
+        tracing::info!(client = %client.id, project = %client.project, "client revoked");
+        Ok(client)
+    });
+    ending.await.map_err(|_| status::stopping())?
+}
+
+/// Stores entries, all or none, as the caller's.
+pub(super) async fn publish(
+    hub: Arc<Shared>,
+    caller: Caller,
+    message: wire::PublishRequest,
+) -> Result<Response<wire::PublishResponse>, Status> {
+    // The token may have been ended while the message was on its way.
+    auth::check_again(&*hub.store, &caller).await?;
+    if message.entries.len() > limits::PUBLISH_MAX_ENTRIES {
+        let most = limits::PUBLISH_MAX_ENTRIES;
+        return Err(Status::invalid_argument(format!(
+            "publish exceeds {most} entries"
+        )));
+    }
+    let drafts: Result<Vec<_>, _> = message.entries.into_iter().map(draft_from_wire).collect();
+    let drafts = drafts.map_err(status::invalid)?;
+    if drafts.is_empty() {
+        return Ok(Response::new(wire::PublishResponse::default()));
+    }
+    let stored = hub.store.append(&caller.client, drafts).await;
+    let sequences = stored.map_err(status::of_store)?;
+    Ok(Response::new(wire::PublishResponse {
+        sequences: sequences.into_iter().map(Sequence::get).collect(),
+    }))
+}
+
+/// Figures of the hub.
+pub(super) async fn figures(hub: Arc<Shared>) -> Result<Response<wire::StatusResponse>, Status> {
+    let counted = hub.store.statistics().await.map_err(status::of_store)?;
+    let by_type = counted.by_type.into_iter();
+    let figures = wire::StatusResponse {
+        total_entries: counted.total,
+        connected_clients: hub.streams.listening(),
+        entries_by_type: by_type
+            .map(|(t, count)| (t.as_str().to_owned(), count))
+            .collect(),
+        entries_by_project: counted.by_project.into_iter().collect(),
+    };
+    Ok(with_head(figures, counted.head))
+}
+
+/// Opens a stream of entries for the caller.
+pub(super) async fn stream(
+    hub: Arc<Shared>,
+    caller: Caller,
+    wanted: Result<Wanted, Status>,
+) -> Result<Response<impl Stream<Item = Result<wire::EntryMsg, Status>> + Send>, Status> {
+    let wanted = wanted?;
+    let open = hub.streams.open(&caller.client.id, wanted.kind);
+    // A revocation after the token was checked ended only the streams that were open by then.
+    auth::check_again(&*hub.store, &caller).await?;
+    let feed = Feed::new(Arc::clone(&hub.store), wanted, open, caller.client.id);
+    let head = feed.head();
+    Ok(with_head(feed.into_messages(), head))
+}
+
+fn with_head<T>(message: T, head: Sequence) -> Response<T> {
+    let mut response = Response::new(message);
+    let metadata = response.metadata_mut();
+    metadata.insert(HUB_HEAD_HEADER, head.get().into());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use camino::Utf8Path;
+    use ctx_config::paths::DataDir;
+    use futures_util::FutureExt as _;
+
+    use super::super::shared::About;
+    use super::super::streams::{Ending, Kind};
+    use super::*;
+    use crate::secret::AdminToken;
+    use crate::store::SqliteStore;
+
+    #[tokio::test]
+    async fn a_revocation_ends_the_streams_even_if_whoever_asked_for_it_is_gone() {
+        let temp = tempfile::tempdir().unwrap();
+        let data_dir = Utf8Path::from_path(temp.path()).unwrap();
+        let (store, _) = SqliteStore::open(&DataDir::new(data_dir)).unwrap();
+        let about = About {
+            version: String::new(),
+            pid: 0,
+            started_at: 0,
+            addresses: Vec::new(),
+            data_dir: data_dir.to_owned(),
+        };
+        let hub = Arc::new(Shared::new(store, &AdminToken::random().unwrap(), about));
+        let token = ClientToken::random().unwrap();
+        let project = "alpha".parse().unwrap();
+        let client = hub.store.register(project, token.hash()).await.unwrap();
+        let mut open = hub.streams.open(&client.id, Kind::Listen);
+
+        // Asked for, and dropped before it is answered, as when a caller's deadline is over.
+        drop(end_client(&hub, client.id.as_str()).now_or_never());
+        let ended = tokio::time::timeout(Duration::from_secs(30), open.ended()).await;
+        assert_eq!(ended.expect("the stream goes on"), Ending::Revoked);
+    }
+}

@@ -1,0 +1,121 @@
+//! What every call of a running hub shares.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use tokio::sync::{Notify, watch};
+
+use super::auth::AdminKey;
+use super::streams::Streams;
+use crate::secret::AdminToken;
+use crate::store::{Statistics, Store, StoreError};
+use crate::types::HubId;
+use crate::wire::admin::{ClientRecord, HubHealth};
+
+/// What every call of a running hub shares.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) admin: AdminKey,
+    pub(super) streams: Arc<Streams>,
+    pub(super) calls: Calls,
+    /// Told when an operator asks the hub to stop.
+    pub(super) stop: Notify,
+    pub(super) about: About,
+}
+
+impl Shared {
+    pub(super) fn new(store: impl Store, admin: &AdminToken, about: About) -> Self {
+        Self {
+            store: Arc::new(store),
+            admin: AdminKey::new(admin.hash()),
+            streams: Arc::default(),
+            calls: Calls::default(),
+            stop: Notify::new(),
+            about,
+        }
+    }
+}
+
+/// How many calls are being answered at this moment, streams that are open not counted.
+#[derive(Debug, Default)]
+pub(super) struct Calls(watch::Sender<usize>);
+
+/// One call that is being answered.
+#[derive(Debug)]
+pub(super) struct CallGuard<'a>(&'a Calls);
+
+impl Calls {
+    pub(super) fn begin(&self) -> CallGuard<'_> {
+        self.0.send_modify(|running| *running += 1);
+        CallGuard(self)
+    }
+
+    /// Waits until no call is being answered.
+    pub(super) async fn none_left(&self) {
+        let mut running = self.0.subscribe();
+        // The sender is ours: it cannot go away.
+        drop(running.wait_for(|running| *running == 0).await);
+    }
+}
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|running| *running -= 1);
+    }
+}
+
+/// What does not change while a hub runs.
+pub(super) struct About {
+    pub(super) version: String,
+    pub(super) pid: u32,
+    pub(super) started_at: i64,
+    pub(super) addresses: Vec<String>,
+    pub(super) data_dir: Utf8PathBuf,
+}
+
+/// Health and figures for an operator.
+pub(super) async fn health(
+    store: &dyn Store,
+    about: &About,
+    listening: u32,
+) -> Result<HubHealth, StoreError> {
+    let Statistics {
+        head,
+        total,
+        by_type,
+        by_project,
+        live_clients,
+    } = store.statistics().await?;
+    Ok(HubHealth {
+        hub_id: HubId::clone(store.hub_id()),
+        version: about.version.clone(),
+        pid: about.pid,
+        started_at: about.started_at,
+        addresses: about.addresses.clone(),
+        data_dir: about.data_dir.to_string(),
+        head,
+        total_entries: total,
+        connected_clients: listening,
+        registered_clients: live_clients,
+        entries_by_type: by_type
+            .into_iter()
+            .map(|(entry_type, count)| (entry_type.as_str().to_owned(), count))
+            .collect(),
+        entries_by_project: by_project.into_iter().collect(),
+    })
+}
+
+/// Every client that was ever registered, oldest first.
+pub(super) async fn clients(store: &dyn Store) -> Result<Vec<ClientRecord>, StoreError> {
+    let clients = store.clients().await?;
+    Ok(clients
+        .into_iter()
+        .map(|(client, entries)| ClientRecord {
+            id: client.id,
+            project: client.project.as_str().to_owned(),
+            created_at: (client.created_at != 0).then_some(client.created_at),
+            revoked_at: client.revoked_at,
+            entries,
+        })
+        .collect())
+}

@@ -1,0 +1,85 @@
+//! What a peer is told when a call fails: the only place where failures become gRPC statuses.
+//!
+//! A peer learns what it can act on. What concerns the operator (paths, causes) goes to the log.
+
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::store::StoreError;
+
+/// One answer for every way in which credentials can be wrong, so that it tells nothing apart.
+pub(super) const UNAUTHENTICATED: &str = "invalid or missing credentials";
+
+/// The answer when the admin token in a message is not the hub's.
+pub(super) const INVALID_ADMIN_TOKEN: &str = "invalid admin token";
+
+/// Who is refused without a word why.
+pub(super) fn unauthenticated() -> Status {
+    Status::unauthenticated(UNAUTHENTICATED)
+}
+
+/// The hub is on its way out: a client dials again.
+pub(super) fn stopping() -> Status {
+    Status::unavailable("hub is stopping")
+}
+
+/// What a peer sent breaks a rule; the error says which.
+pub(super) fn invalid(error: impl std::error::Error) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// The operating system gives no random bytes.
+pub(super) fn no_random(error: getrandom::Error) -> Status {
+    tracing::error!(error = report(&error), "no random bytes");
+    Status::internal("the hub has no random bytes")
+}
+
+/// What a failure of the store means for the peer that ran into it: what may pass is said so,
+/// so that a client tries again.
+pub(super) fn of_store(error: StoreError) -> Status {
+    match error {
+        StoreError::Closed => return stopping(),
+        StoreError::ProjectExists { .. } => return Status::already_exists(error.to_string()),
+        _ => tracing::error!(error = report(&error), "the store failed"),
+    }
+    match error {
+        StoreError::Full { .. } => {
+            Status::resource_exhausted("the hub has no room to store it; nothing was stored")
+        }
+        StoreError::Unavailable { .. } | StoreError::Io { .. } => {
+            Status::unavailable("the hub's store failed; its log says why")
+        }
+        _ => Status::internal("the hub's store failed; its log says why"),
+    }
+}
+
+/// An error with its causes, for the log.
+pub(super) fn report(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// Tells a peer that sent too large a message so in the words that older hubs use:
+/// `RESOURCE_EXHAUSTED`, where tonic says `OUT_OF_RANGE`, which nothing else here answers.
+pub(super) fn relabel_oversized(response: &mut http::Response<Body>, max_bytes: usize) {
+    let code = response
+        .headers()
+        .get(Status::GRPC_STATUS)
+        .map(|code| code.as_bytes());
+    if code.map(Code::from_bytes) == Some(Code::OutOfRange) {
+        let text = format!("message exceeds {max_bytes} bytes");
+        *response = Status::resource_exhausted(text).into_http();
+    }
+}
+
+/// What a response says of itself before its body: an error, or that messages follow.
+pub(super) fn code_of(response: &http::Response<Body>) -> Code {
+    let code = response.headers().get(Status::GRPC_STATUS);
+    code.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+}
