@@ -27,7 +27,7 @@ pub enum Step {
     Append,
     /// Flushing it to the disk.
     SyncFile,
-    /// Flushing the directory of a file that was created.
+    /// Flushing its directory.
     SyncDir,
 }
 
@@ -117,7 +117,7 @@ impl AppendError {
 pub struct AppendFile {
     path: Utf8PathBuf,
     file: File,
-    /// The name is not known to be durable yet.
+    /// The name is not known to be durable yet: who created the file may have been killed first.
     unsynced_name: bool,
 }
 
@@ -140,31 +140,24 @@ impl AppendFile {
                 source,
             },
         };
-        loop {
+        let file = loop {
             match open::regular(path, &existing()) {
-                Ok((file, _)) => {
-                    return Ok(AppendFile {
-                        path: path.to_owned(),
-                        file,
-                        unsynced_name: false,
-                    });
-                }
+                Ok((file, _)) => break file,
                 Err(OpenFailure::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(failure) => return Err(failed(failure)),
             }
             match create(path, mode) {
-                Ok(file) => {
-                    return Ok(AppendFile {
-                        path: path.to_owned(),
-                        file,
-                        unsynced_name: true,
-                    });
-                }
+                Ok(file) => break file,
                 // Someone was faster: it is an existing file now.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(OpenFailure::Io(error))),
             }
-        }
+        };
+        Ok(AppendFile {
+            path: path.to_owned(),
+            file,
+            unsynced_name: true,
+        })
     }
 
     /// The path it was opened at.
@@ -227,7 +220,7 @@ impl AppendFile {
         }
     }
 
-    /// Makes what was appended durable, and the file's name if it was created here.
+    /// Makes what was appended durable, and the file's name.
     ///
     /// # Errors
     /// [`AppendError::Io`] at [`Step::SyncFile`] or [`Step::SyncDir`]. What was appended may then

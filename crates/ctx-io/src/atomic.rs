@@ -92,11 +92,6 @@ impl WriteError {
         self.source.kind()
     }
 
-    /// Whether the file still holds what it held before.
-    pub fn old_content_stands(&self) -> bool {
-        self.step != Step::SyncDir
-    }
-
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         hint::for_io(&self.source)

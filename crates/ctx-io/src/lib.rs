@@ -8,8 +8,7 @@
 //! | [`append`] | what was appended and synced stays; what failed is cut back |
 //! | [`read`] | absence is `None`, everything else that is not a readable regular file is an error |
 //! | [`contained`] | a name cannot leave its directory; a symbolic link in place of a file of ours is refused |
-//! | [`temp`] | temporary files that a killed process left behind are recognised and removed |
-//! | [`process`] | who this process is, and whether another one still runs |
+//! | [`process`] | what this machine and its user are called |
 //!
 //! The crate knows no names: which path, which mode and how long to wait arrive as arguments. It
 //! is written for Unix; where the system does not tell something (no `/proc`), the answer is
@@ -39,11 +38,12 @@ mod os_lock;
 pub mod process;
 mod random;
 pub mod read;
-pub mod temp;
+mod temp;
 
 pub use append::{AppendError, AppendFile};
 pub use atomic::{AtomicFile, WriteError};
 pub use contained::{PathError, ensure_private_dir, join_contained, refuse_symlink};
+pub use dir::sync_parent;
 pub use lock::{FileLock, Holder, LockError, LockRecord, LockStatus, Removed, Wait, Why};
 pub use open::FileKind;
 pub use read::{ReadError, read_optional, read_optional_limited, read_private};

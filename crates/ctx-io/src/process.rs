@@ -9,7 +9,7 @@ use rustix::process::{Pid, test_kill_process};
 
 /// Whether a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Liveness {
+pub(crate) enum Liveness {
     /// It runs: same machine, same boot, same process id and start time.
     Alive,
     /// It is gone, or its id now belongs to another process.
@@ -20,21 +20,21 @@ pub enum Liveness {
 
 /// What tells one process from every other one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The process id, as its own namespace numbers it.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// When it started, in clock ticks since the boot of the machine (Linux; else `None`).
-    pub start: Option<u64>,
+    pub(crate) start: Option<u64>,
     /// The random id of this boot of the machine (Linux; else `None`).
-    pub boot_id: Option<String>,
+    pub(crate) boot_id: Option<String>,
     /// The namespace in which `pid` counts (Linux; else `None`). Containers on one machine share
     /// the boot id, but not the process ids.
-    pub pid_namespace: Option<String>,
+    pub(crate) pid_namespace: Option<String>,
 }
 
 impl Identity {
     /// This process.
-    pub fn current() -> Identity {
+    pub(crate) fn current() -> Identity {
         let pid = std::process::id();
         Identity {
             pid,
@@ -45,7 +45,7 @@ impl Identity {
     }
 
     /// Whether that process runs, seen from this one.
-    pub fn liveness(&self) -> Liveness {
+    pub(crate) fn liveness(&self) -> Liveness {
         let here =
             |theirs: &Option<String>, ours: Option<String>| theirs.is_some() && *theirs == ours;
         if !here(&self.boot_id, boot_id()) || !here(&self.pid_namespace, pid_namespace()) {
@@ -69,18 +69,18 @@ impl Identity {
 
 /// When process `pid` started, in clock ticks since boot; `None` when it is gone or the system
 /// does not say.
-pub fn start_time(pid: u32) -> Option<u64> {
+fn start_time(pid: u32) -> Option<u64> {
     read_stat(pid).map(|stat| stat.start)
 }
 
 /// The random id of this boot of the machine; `None` where there is none.
-pub fn boot_id() -> Option<String> {
+pub(crate) fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// The process-id namespace of this process; `None` where there is none.
-pub fn pid_namespace() -> Option<String> {
+pub(crate) fn pid_namespace() -> Option<String> {
     let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
     link.into_os_string().into_string().ok()
 }

@@ -168,10 +168,7 @@ fn is_temp_name(candidate: &str, prefix: &str) -> bool {
 /// Removes the temporary files for the file `name` in `dir` whose owners are dead, and returns
 /// how many. Those of live owners stay, and so do all of them on a file system without OS locks,
 /// where nothing tells the two apart. What cannot be opened or removed is passed over.
-///
-/// # Errors
-/// When `dir` cannot be read.
-pub fn sweep(dir: &Utf8Path, name: &str) -> io::Result<usize> {
+fn sweep(dir: &Utf8Path, name: &str) -> io::Result<usize> {
     let prefix = prefix_of(name);
     let mut removed = 0;
     for entry in dir.read_dir_utf8()? {

@@ -47,7 +47,7 @@ fn attempt(path: &Utf8Path, holder: &Holder<'_>, pace: &Pace) -> Result<Attempt,
         Found::Nothing => Ok(FileLock::create(path, holder)?
             .map_or(Attempt::Moved, |lock| Attempt::Won(Box::new(lock)))),
         Found::Moved => Ok(Attempt::Moved),
-        Found::Closed(sight, _) => Ok(Attempt::Held(held_by_existence(
+        Found::Closed(sight) => Ok(Attempt::Held(held_by_existence(
             path,
             &sight,
             Why::NotReadable,

@@ -22,7 +22,7 @@ pub(super) enum Found {
     /// Something that changed while it was looked at: look again.
     Moved,
     /// A file that this user may not open.
-    Closed(Sight, io::Error),
+    Closed(Sight),
     /// A file, with the operating system's lock on it if that was granted.
     File(Box<Opened>),
 }
@@ -108,10 +108,7 @@ fn not_opened(path: &Utf8Path, error: io::Error) -> Result<Found, LockError> {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             let metadata = lstat(path).map_err(LockError::at(path, LockStep::Inspect))?;
             Ok(metadata.map_or(Found::Nothing, |metadata| {
-                Found::Closed(
-                    Sight::new(Content::NotOurs(Why::NotReadable), &metadata),
-                    error,
-                )
+                Found::Closed(Sight::new(Content::NotOurs(Why::NotReadable), &metadata))
             }))
         }
         _ => Err(LockError::at(path, LockStep::Open)(error)),

@@ -1,13 +1,14 @@
 //! Looking at a lock without taking it, and removing one that nobody holds any more.
 
+use std::fs::File;
 use std::time::Duration;
 
 use camino::Utf8Path;
 
 use super::Wait;
 use super::contend::{held, held_by_existence};
-use super::error::{LockError, LockStep};
-use super::examine::{Ask, Found, Opened, Sight, Verdict, examine, unlink};
+use super::error::LockError;
+use super::examine::{Ask, Found, Sight, Verdict, examine, unlink};
 use super::record::{LockRecord, Why};
 use super::wait::Pace;
 
@@ -66,13 +67,9 @@ pub enum Removed {
 /// [`LockError::NotAFile`] when something else is there; [`LockError::Io`] when it cannot be
 /// read.
 pub fn inspect(path: &Utf8Path) -> Result<LockStatus, LockError> {
-    let opened = match settled(path, Ask::Shared)? {
-        Settled::Free => return Ok(LockStatus::Free),
-        Settled::Closed(sight, _) => return Ok(unverified(sight, Why::NotReadable)),
-        Settled::File(opened) => opened,
+    let Some(Seen { sight, verdict, .. }) = settled(path, Ask::Shared)? else {
+        return Ok(LockStatus::Free);
     };
-    let verdict = opened.verdict();
-    let sight = opened.sight;
     Ok(match (verdict, sight.record()) {
         (Verdict::Held, Some(record)) => LockStatus::Held {
             record: Box::new(record.clone()),
@@ -93,39 +90,37 @@ pub fn inspect(path: &Utf8Path) -> Result<LockStatus, LockError> {
 /// [`LockError::Held`] when its holder lives; [`LockError::HeldByExistence`] when that cannot be
 /// told; [`LockError::Io`] when it cannot be removed.
 pub fn remove_stale(path: &Utf8Path) -> Result<Removed, LockError> {
-    remove_if(path, |opened| match opened.verdict() {
+    remove_if(path, |seen| match seen.verdict {
         Verdict::Stale => Ok(()),
-        Verdict::Held => Err(held(path, &opened.sight, Duration::ZERO)),
-        Verdict::Unverified(why) => {
-            Err(held_by_existence(path, &opened.sight, why, Duration::ZERO))
-        }
+        Verdict::Held => Err(held(path, &seen.sight, Duration::ZERO)),
+        Verdict::Unverified(why) => Err(held_by_existence(path, &seen.sight, why, Duration::ZERO)),
     })
 }
 
 /// Removes the lock at `path` if it is the one called `id`, because someone who knows better
 /// said so. A holder that is seen to live is still respected: end it first.
 ///
-/// On a file that knows no operating system's locks, or an older program's, this looks and then
-/// removes: should its holder release it and another take it in between (microseconds), that one
-/// loses its lock.
+/// On a file that knows no operating system's locks, an older program's, or one that may not be
+/// opened, this looks and then removes: should its holder release it and another take it in
+/// between (microseconds), that one loses its lock.
 ///
 /// # Errors
 /// [`LockError::OtherId`] when another lock is there; [`LockError::Held`] or
 /// [`LockError::HeldByExistence`] when its holder lives; [`LockError::Io`] when it cannot be
 /// removed.
 pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
-    remove_if(path, |opened| {
-        if opened.sight.id != id {
+    remove_if(path, |seen| {
+        if seen.sight.id != id {
             return Err(LockError::OtherId {
                 path: path.to_owned(),
-                found: opened.sight.id.clone(),
+                found: seen.sight.id.clone(),
                 wanted: id.to_owned(),
             });
         }
-        match opened.verdict() {
-            Verdict::Held => Err(held(path, &opened.sight, Duration::ZERO)),
-            Verdict::Unverified(why) if opened.is_refused() => {
-                Err(held_by_existence(path, &opened.sight, why, Duration::ZERO))
+        match seen.verdict {
+            Verdict::Held => Err(held(path, &seen.sight, Duration::ZERO)),
+            Verdict::Unverified(why) if seen.is_refused => {
+                Err(held_by_existence(path, &seen.sight, why, Duration::ZERO))
             }
             Verdict::Stale | Verdict::Unverified(_) => Ok(()),
         }
@@ -136,38 +131,54 @@ pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
 /// takes over what is being removed.
 fn remove_if(
     path: &Utf8Path,
-    decide: impl FnOnce(&Opened) -> Result<(), LockError>,
+    decide: impl FnOnce(&Seen) -> Result<(), LockError>,
 ) -> Result<Removed, LockError> {
-    let opened = match settled(path, Ask::Exclusive)? {
-        Settled::Free => return Ok(Removed::WasFree),
-        Settled::Closed(_, error) => return Err(LockError::at(path, LockStep::Open)(error)),
-        Settled::File(opened) => opened,
+    let Some(seen) = settled(path, Ask::Exclusive)? else {
+        return Ok(Removed::WasFree);
     };
-    decide(&opened)?;
+    decide(&seen)?;
     unlink(path)?;
-    let record = opened.sight.record().cloned().map(Box::new);
+    let record = seen.sight.record().cloned().map(Box::new);
     Ok(Removed::Lock {
-        id: opened.sight.id,
+        id: seen.sight.id,
         record,
     })
 }
 
-enum Settled {
-    Free,
-    Closed(Sight, std::io::Error),
-    File(Box<Opened>),
+/// A lock that was looked at, and what was made of it.
+struct Seen {
+    sight: Sight,
+    verdict: Verdict,
+    /// Someone has the operating system's lock on it.
+    is_refused: bool,
+    /// Keeps the operating system's lock that was granted. Without it, it may not be opened.
+    _file: Option<File>,
 }
 
 /// Looks until what is seen stands still: a takeover under way gets the time it needs.
-fn settled(path: &Utf8Path, ask: Ask) -> Result<Settled, LockError> {
+fn settled(path: &Utf8Path, ask: Ask) -> Result<Option<Seen>, LockError> {
     let mut pace = Pace::new(Wait::No);
     loop {
         match examine(path, ask)? {
-            Found::Nothing => return Ok(Settled::Free),
+            Found::Nothing => return Ok(None),
             Found::Moved => pace.churn(),
-            Found::Closed(sight, error) => return Ok(Settled::Closed(sight, error)),
+            Found::Closed(sight) => {
+                return Ok(Some(Seen {
+                    sight,
+                    verdict: Verdict::Unverified(Why::NotReadable),
+                    is_refused: false,
+                    _file: None,
+                }));
+            }
             Found::File(opened) if opened.is_settling() && pace.settle() => {}
-            Found::File(opened) => return Ok(Settled::File(opened)),
+            Found::File(opened) => {
+                return Ok(Some(Seen {
+                    verdict: opened.verdict(),
+                    is_refused: opened.is_refused(),
+                    sight: opened.sight,
+                    _file: Some(opened.file),
+                }));
+            }
         }
     }
 }

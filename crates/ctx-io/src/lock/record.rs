@@ -1,4 +1,5 @@
-//! What a lock file says: one JSON record a line, the last complete line counts.
+//! What a lock file says: one JSON record a line, the last complete line counts, unless a power
+//! cut left zeros in it.
 
 use std::fs::File;
 use std::io;
@@ -102,7 +103,7 @@ impl LockRecord {
     }
 
     /// Whether the process that the record names runs, seen from here.
-    pub fn liveness(&self) -> Liveness {
+    pub(super) fn liveness(&self) -> Liveness {
         Identity {
             pid: self.pid,
             start: self.process_start,
@@ -188,8 +189,8 @@ impl Content {
     }
 }
 
-/// Reads the last complete line of `file`, and the length up to its end: behind it may be the
-/// torn line of a holder that died while writing it.
+/// Reads the last complete line of `file` that is no victim of a power cut, and the length of all
+/// complete lines: behind them may be the torn line of a holder that died while writing it.
 pub(super) fn read(file: &File) -> io::Result<(Content, u64)> {
     let length = file.metadata()?.len();
     let start = length.saturating_sub(TAIL_BYTES);
@@ -220,12 +221,20 @@ fn parse_tail(tail: &[u8], whole: bool) -> (Content, u64) {
         return (not_ours(), 0);
     };
     let complete = tail.get(..=end).unwrap_or_default();
-    let lines = tail.get(..end).unwrap_or_default();
-    let line = match lines.iter().rposition(|byte| *byte == b'\n') {
-        Some(before) => lines.get(before + 1..).unwrap_or_default(),
-        None if whole => lines,
-        None => &[],
+    // The first line of what is not the whole file has no beginning.
+    let from = if whole {
+        Some(0)
+    } else {
+        let first = tail.iter().position(|byte| *byte == b'\n');
+        first.map(|first| first + 1)
     };
+    // After a power cut there may be zeros where a line had not reached the disk.
+    let line = from
+        .and_then(|from| tail.get(from..end))
+        .unwrap_or_default()
+        .rsplit(|byte| *byte == b'\n')
+        .find(|line| !line.contains(&0))
+        .unwrap_or_default();
     let content = match serde_json::from_slice::<LockRecord>(line) {
         Ok(record) if record.format > FORMAT => Content::Newer(Box::new(record)),
         Ok(record) => Content::Ours(Box::new(record)),

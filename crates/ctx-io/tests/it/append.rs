@@ -53,6 +53,29 @@ fn a_file_is_never_cut_to_more_than_it_has() {
     assert_eq!(std::fs::read(&path).unwrap(), b"12345");
 }
 
+/// Whoever created the file may have been killed before its name was durable.
+#[test]
+fn a_sync_flushes_the_directory_of_a_file_that_was_there_too() {
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    std::fs::create_dir(&dir).unwrap();
+    put(&dir.join("log"), b"");
+    let mut file = AppendFile::open(&dir.join("log"), 0o600).unwrap();
+    // Only who looks for the directory notices.
+    std::fs::remove_dir_all(&dir).unwrap();
+    let error = file.sync().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AppendError::Io {
+                step: Step::SyncDir,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
 #[test]
 fn a_link_or_directory_is_refused_and_a_missing_directory_named() {
     let scratch = Scratch::new();

@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use ctx_io::{AppendFile, FileLock, Holder, LockError, Wait, atomic};
+use ctx_io::lock::{inspect, remove_by_id, remove_stale};
+use ctx_io::{AppendFile, FileLock, Holder, LockError, LockStatus, Removed, Wait, atomic};
 
 use crate::contention::LOCKS;
 use crate::harness::{HOLDER, LOCK, eventually, numbered, say};
@@ -24,6 +25,7 @@ fn role() {
         "lock-loop" => lock_loop(&dir),
         "write-loop" => write_loop(&dir),
         "limited" => limited(&dir),
+        "stranger" => stranger(&dir),
         other => panic!("no such role: {other}"),
     }
 }
@@ -105,6 +107,24 @@ fn write_loop(dir: &Utf8Path) {
             say("running");
         }
     }
+}
+
+/// Meets a lock that it may not open, and goes the way that the errors show.
+fn stranger(dir: &Utf8Path) {
+    let path = dir.join(LOCK);
+    for error in [
+        FileLock::acquire(&path, &HOLDER, Wait::No).expect_err("a lock"),
+        remove_stale(&path).expect_err("a removal"),
+        remove_by_id(&path, "another").expect_err("a removal"),
+    ] {
+        say(&format!("{:?} {:?}", error.io_kind(), error.hint()));
+    }
+    let LockStatus::Unverified { id, why, .. } = inspect(&path).unwrap() else {
+        panic!("it could be read");
+    };
+    say(&format!("{why:?} {id}"));
+    let removed = remove_by_id(&path, &id).unwrap();
+    assert!(matches!(removed, Removed::Lock { id: gone, .. } if gone == id));
 }
 
 /// Does everything that writes, under a limit that lets none of it succeed.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -107,6 +108,25 @@ pub(crate) fn limited_command(blocks: u32, role: &str, dir: &Utf8Path) -> Comman
     command
         .args(["-c", &script])
         .arg(std::env::current_exe().unwrap());
+    dress(&mut command, role, dir);
+    command
+}
+
+/// The same as a user who is bound by permission bits, which root is not. Such a user need not
+/// be able to reach this binary, so there is a copy of it in `dir`.
+pub(crate) fn unprivileged_command(role: &str, dir: &Utf8Path) -> Command {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        return command(role, dir);
+    }
+    let copy = dir.join("this");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    std::os::unix::fs::chown(dir, Some(NOBODY), None).unwrap();
+    let mut command = Command::new(&copy);
+    command
+        .args(["child::role", "--exact", "--nocapture"])
+        .uid(NOBODY)
+        .gid(NOBODY);
     dress(&mut command, role, dir);
     command
 }

@@ -1,5 +1,6 @@
 //! One lock, step by step.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use ctx_io::lock::{inspect, remove_by_id, remove_stale};
 use ctx_io::{FileLock, LockError, LockStatus, Removed, Wait, Why};
 
-use crate::harness::{HOLDER, LOCK, Scratch, put};
+use crate::harness::{HOLDER, LOCK, Role, Scratch, put, unprivileged_command};
 
 fn take(scratch: &Scratch) -> Result<FileLock, LockError> {
     FileLock::acquire(&scratch.lock(), &HOLDER, Wait::No)
@@ -155,6 +156,27 @@ fn a_file_that_is_not_ours_is_removed_by_its_id_only() {
     let removed = remove_by_id(&scratch.lock(), &id).unwrap();
     assert!(matches!(removed, Removed::Lock { record: None, .. }));
     assert_eq!(scratch.names(), [""; 0]);
+}
+
+/// As another user's killed run leaves it: the directory is ours, the file is not.
+#[test]
+fn a_lock_that_may_not_be_opened_is_removed_by_its_id_only() {
+    let scratch = Scratch::new();
+    put(&scratch.lock(), b"");
+    std::fs::set_permissions(scratch.lock(), Permissions::from_mode(0o000)).unwrap();
+    let stranger = Role::spawn(unprivileged_command("stranger", &scratch));
+    let said = stranger.finish();
+    let [acquired, removed, other, seen] = &said[..] else {
+        panic!("{said:?}");
+    };
+    let id = seen.strip_prefix("NotReadable ").expect(seen);
+    assert!(
+        acquired.starts_with("AlreadyExists ") && acquired.contains(id),
+        "{acquired}"
+    );
+    assert_eq!(removed, acquired);
+    assert!(other.starts_with("InvalidInput "), "{other}");
+    assert!(!scratch.lock().exists());
 }
 
 #[test]

@@ -96,6 +96,19 @@ fn the_last_line_of_a_long_file_is_found() {
     assert_eq!(read(&file_with(&bytes)).unwrap(), expected);
 }
 
+/// What a power cut may make of a phase that had not reached the disk.
+#[test]
+fn a_line_that_was_lost_to_a_power_cut_gives_way_to_the_one_before_it() {
+    let (holder, next) = (record("holder"), record("next"));
+    let lost = [&[0; 100][..], br#""phase":"pull"}"#, b"\n"].concat();
+    let bytes = [holder.to_line().unwrap(), lost].concat();
+    let file = file_with(&bytes);
+    let (content, length) = read(&file).unwrap();
+    assert_eq!(content, Content::Ours(Box::new(holder)));
+    append_line(&file, length, &next.to_line().unwrap()).unwrap();
+    assert_eq!(read(&file).unwrap().0, Content::Ours(Box::new(next)));
+}
+
 #[test]
 fn one_line_longer_than_the_tail_is_foreign() {
     let mut bytes = vec![b' '; 100_000];
