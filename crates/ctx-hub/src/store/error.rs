@@ -228,9 +228,19 @@ impl StoreError {
             Self::Foreign { .. } => {
                 Some("move the file away, or choose another data directory".to_owned())
             }
+            // The engine deletes a log beside an empty or missing database, and applies it to any
+            // other that comes to stand there.
+            Self::Damaged {
+                source: Damage::OnlyTheLog { wal },
+                ..
+            } => Some(format!(
+                "put back the database that the log belongs to; to go on from a backup instead, \
+                 move {wal} away first, or it is applied to the backup"
+            )),
             Self::Damaged { path, .. } => Some(format!(
-                "restore {path} from a backup, or see what can be saved with `sqlite3 {path} \
-                 .recover`; the hub leaves the file as it is"
+                "move {path}-wal away together with {path}, then restore a backup; what can be \
+                 saved, sqlite3's `.recover` shows on copies of both; the hub leaves them as they \
+                 are"
             )),
             Self::Import { .. } => Some(
                 "correct the file, or move the older hub's files away to start with an empty hub; \

@@ -68,6 +68,15 @@ fn notices(data: &DataDir) -> Vec<Notice> {
     SqliteStore::open(data).unwrap().1
 }
 
+/// Waits until `done`, for ever so long but not for ever.
+fn eventually(what: &str, done: impl Fn() -> bool) {
+    let started = std::time::Instant::now();
+    while !done() {
+        assert!(started.elapsed().as_secs() < 60, "never came: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 fn id(text: &str) -> EntryId {
     EntryId::try_from(text.to_owned()).unwrap()
 }

@@ -122,13 +122,7 @@ pub(super) fn publish(building: &Utf8Path, place: &Utf8Path) -> Result<(), Store
         .and_then(|file| file.sync_all())
         .map_err(io_error(building, "flush"))?;
     fs_err::rename(building, place).map_err(io_error(place, "put the new store at"))?;
-    let dir = place
-        .parent()
-        .filter(|dir| !dir.as_str().is_empty())
-        .unwrap_or(Utf8Path::new("."));
-    fs_err::File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(io_error(dir, "flush the directory"))
+    ctx_io::sync_parent(place).map_err(io_error(place, "flush the directory of"))
 }
 
 /// Removes the database at `path` and the files beside it, whatever of them there is.

@@ -78,6 +78,8 @@ impl SqliteStore {
             create::create(dir)?
         };
         let (connection, hub_id, head) = open_checked(&path)?;
+        // Or what a crash left behind a torn end would still be there at the next look.
+        wal::empty(&connection);
         let checkpoints = Checkpoints::start(&path)?;
         let started = writer::start(connection, head, checkpoints, path.clone())?;
         let store = Self {

@@ -110,6 +110,11 @@ impl Checkpoints {
     }
 }
 
+/// Empties the log into the database, at its opening. The log is as good if that fails.
+pub(super) fn empty(writer: &Connection) {
+    report(checkpoint(writer, "TRUNCATE"));
+}
+
 /// Runs a checkpoint and answers how many pages the log has.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<u32> {
     connection

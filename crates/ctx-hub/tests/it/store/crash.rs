@@ -30,15 +30,6 @@ pub(super) fn child(test: &str, variable: &str, data: &DataDir) -> Child {
         .unwrap()
 }
 
-/// Reads the child's output up to a line that ends with `expected`.
-pub(super) fn wait_for_line(child: &mut Child, expected: &str) {
-    let output = BufReader::new(child.stdout.as_mut().unwrap());
-    assert!(
-        output.lines().any(|line| line.unwrap().ends_with(expected)),
-        "the child said nothing"
-    );
-}
-
 /// A role for a process of its own: publishes until it is killed, and says `acked ID SEQUENCE` of each entry that is durable.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child_publishes() {

@@ -1,6 +1,7 @@
 //! The import of an older hub's files.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Command;
 
 use ctx_config::paths;
 use ctx_hub::secret::ClientToken;
@@ -12,7 +13,6 @@ const ID_B: &str = "fedcba9876543210fedcba9876543210";
 
 /// Writes one of an older hub's files.
 fn put(path: &Utf8Path, text: impl AsRef<[u8]>) {
-    use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .truncate(true)
@@ -310,7 +310,6 @@ async fn what_a_crashed_import_left_is_removed_and_it_starts_over() {
 }
 
 const CHILD_DIR: &str = "CTX_TEST_IMPORT_DIR";
-const MANY: u64 = 30_000;
 
 /// A role for a process of its own.
 #[test]
@@ -318,31 +317,32 @@ fn child_imports() {
     let Ok(dir) = std::env::var(CHILD_DIR) else {
         return;
     };
-    let data = DataDir::new(dir);
-    println!("importing");
-    drop(open(&data));
+    drop(open(&DataDir::new(dir)));
 }
 
+/// The entries come through a pipe that does not end, so that the child is killed in the middle of
+/// its import for certain.
 #[tokio::test]
 async fn an_import_that_is_killed_starts_over() {
+    const LINES: u64 = 100;
     let (_dir, data) = empty_dir();
-    let mut text = String::new();
-    for n in 1..=MANY {
-        text.write_str(&line(&n.to_string(), n)).unwrap();
-    }
-    put(&data.old_entries(), text);
-    let mut killed_early = 0;
-    for round in 0..10_u64 {
+    let text: String = (1..=LINES).map(|n| line(&n.to_string(), n)).collect();
+    for fed in [0, text.len() / 2, text.len()] {
+        let pipe = data.old_entries();
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        // Open at both ends, so that opening waits for nobody.
+        let both = std::fs::File::options().read(true).write(true).open(&pipe);
+        let mut feed = both.unwrap();
+        feed.write_all(&text.as_bytes()[..fed]).unwrap();
         let mut child = crash::child("child_imports", CHILD_DIR, &data);
-        crash::wait_for_line(&mut child, "importing");
-        // A pause, not a deadline: wherever it ends, what follows has to hold.
-        std::thread::sleep(std::time::Duration::from_millis(10 * round));
+        eventually("a store being built", || data.store_new().exists());
         child.kill().unwrap();
         child.wait().unwrap();
-        if !data.store().exists() {
-            killed_early += 1;
-        }
+        assert!(!data.store().exists());
+        std::fs::remove_file(pipe).unwrap();
     }
-    assert!(killed_early > 0);
-    assert_eq!(everything(&open(&data)).await.len() as u64, MANY);
+    put(&data.old_entries(), text);
+    assert_eq!(everything(&open(&data)).await.len() as u64, LINES);
+    assert!(!data.store_new().exists());
 }

@@ -68,10 +68,10 @@ async fn the_store_and_its_companions_are_readable_by_their_owner_alone() {
     assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 1);
 }
 
-#[test]
-fn a_newer_store_is_refused_and_left_as_it_is() {
+#[tokio::test]
+async fn a_newer_store_is_refused_and_left_as_it_is() {
     let (_dir, data) = empty_dir();
-    drop(open(&data));
+    open(&data).close().await.unwrap();
     let engine = Connection::open(data.store()).unwrap();
     engine.pragma_update(None, "user_version", 99).unwrap();
     engine.close().unwrap();
@@ -94,10 +94,10 @@ fn a_newer_store_is_refused_and_left_as_it_is() {
     );
 }
 
-#[test]
-fn a_newer_format_that_only_the_log_tells_of_is_refused_too() {
+#[tokio::test]
+async fn a_newer_format_that_only_the_log_tells_of_is_refused_too() {
     let (_dir, data) = empty_dir();
-    drop(open(&data));
+    open(&data).close().await.unwrap();
     let engine = Connection::open(data.store()).unwrap();
     engine.pragma_update(None, "wal_autocheckpoint", 0).ok();
     engine.pragma_update(None, "user_version", 99).unwrap();
@@ -224,6 +224,31 @@ async fn a_log_without_its_database_is_damage_and_no_new_store_is_made() {
     assert!(!data.store().exists());
 }
 
+/// The engine deletes a log that it finds beside an empty or a missing database, and replays it
+/// into whatever else comes to stand there.
+#[tokio::test]
+async fn what_to_do_about_damage_does_not_cost_the_log_that_is_left() {
+    let (_dir, data) = empty_dir();
+    let store = open(&data);
+    store
+        .append(&client("alpha"), vec![draft("a", EntryType::Task, "")])
+        .await
+        .unwrap();
+    let log = log_of(&data);
+    for bytes in [Some(&b""[..]), Some(b"garbage"), None] {
+        match bytes {
+            Some(bytes) => overwrite(&data.store(), bytes),
+            None => std::fs::remove_file(data.store()).unwrap(),
+        }
+        let hint = refused(&data).hint().unwrap();
+        assert!(hint.contains(&format!("move {log} away")), "{hint}");
+        assert!(
+            !hint.contains(&format!("sqlite3 {}", data.store())),
+            "{hint}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_head_behind_its_entries_is_damage() {
     let (_dir, data) = with_entries().await;
@@ -322,6 +347,10 @@ async fn a_log_that_was_damaged_says_what_is_lost_and_a_torn_one_lost_nothing() 
         overwrite(&log_of(&broken), &bytes);
         let (store, notices) = SqliteStore::open(&broken).unwrap();
         assert_eq!(everything(&store).await.len(), before, "broken at {at}");
+        let next = draft("next", EntryType::Task, "");
+        store.append(&client("alpha"), vec![next]).await.unwrap();
+        let (_dir, later) = as_after_a_crash(&broken);
+        assert_eq!(self::notices(&later), [], "said once, broken at {at}");
         let lost = 20 - before as u64;
         let expected = Notice::LogDamaged {
             path: log_of(&broken),
