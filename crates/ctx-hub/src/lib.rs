@@ -29,3 +29,5 @@ pub mod connection;
 pub mod server;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "sync")]
+pub mod sync;

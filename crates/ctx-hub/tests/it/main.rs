@@ -14,3 +14,5 @@ mod harness;
 mod server;
 #[cfg(feature = "store")]
 mod store;
+#[cfg(feature = "sync")]
+mod sync;

@@ -1,0 +1,308 @@
+//! One sync: lock, state, streams, batches, report.
+
+use std::sync::Arc;
+
+use ctx_config::limits;
+use ctx_config::paths::ContextDir;
+
+use super::error::SyncError;
+use super::plan::{Batch, Pull, pulls};
+use super::report::{SyncEvent, SyncOptions, SyncReport, add};
+use super::session::{Applied, SyncSession, load_for_rebuild, load_state};
+use super::source::{Entries, Source};
+use super::worker::Worker;
+use crate::client::backoff::Backoff;
+use crate::client::{ClientError, HubClient};
+use crate::entry::Entry;
+use crate::types::{Sequence, TypeSet};
+
+/// Who is told what happens.
+pub(super) type Listener<'a> = &'a mut (dyn FnMut(SyncEvent) + Send);
+
+/// Brings the mirror of the project at `context` up to date with what the hub has of `types`:
+/// every entry once, in order.
+///
+/// Entries are committed in chunks of at most [`limits::SYNC_CHUNK_ENTRIES`] entries and about
+/// [`limits::SYNC_CHUNK_BYTES`] bytes, so memory does not grow with what there is to fetch. A stream
+/// that breaks is resumed from what was committed, [`limits::RETRY_ATTEMPTS`] times without
+/// progress; what was committed stays, whatever happens then. Files are written on the runtime's
+/// blocking threads. A future that is dropped releases the lock as soon as the append under way,
+/// if there is one, is over.
+///
+/// With [`SyncOptions::full`] the mirror is built anew beside the old one, which stays as it is
+/// until the new one is complete.
+#[cfg_attr(feature = "server", doc = "")]
+#[cfg_attr(feature = "server", doc = include_str!("example.md"))]
+///
+/// # Errors
+/// Those of [`load_state`] and of [`SyncSession::apply`], [`SyncError::Diverged`] when the hub's log
+/// is another one, and [`SyncError::Client`].
+pub async fn sync(
+    client: &HubClient,
+    context: &ContextDir,
+    types: &TypeSet,
+    options: &SyncOptions,
+    on_event: &mut (dyn FnMut(SyncEvent) + Send),
+) -> Result<SyncReport, SyncError> {
+    run(
+        client,
+        context,
+        types,
+        options,
+        on_event,
+        &mut Worker::default(),
+    )
+    .await
+}
+
+/// [`sync`] from any source, with file work on `worker`.
+pub(super) async fn run<S: Source>(
+    source: &S,
+    context: &ContextDir,
+    types: &TypeSet,
+    options: &SyncOptions,
+    on_event: Listener<'_>,
+    worker: &mut Worker<SyncSession>,
+) -> Result<SyncReport, SyncError> {
+    let mut run = Run {
+        source,
+        on_event,
+        worker,
+        report: SyncReport::default(),
+        told: 0,
+    };
+    let (session, types) = run.open(context, types, options).await?;
+    let session = run.pull_all(session, &types).await?;
+    let session = run.close(session, &types, options).await?;
+    let mut report = run.report;
+    report.cursors = session.cursors();
+    report.rebuilt = options.full;
+    report.warnings = session.warnings().to_vec();
+    report.set_aside.clone_from(&session.set_aside);
+    session.release()?;
+    Ok(report)
+}
+
+struct Run<'a, 'b, S> {
+    source: &'a S,
+    on_event: Listener<'b>,
+    worker: &'a mut Worker<SyncSession>,
+    report: SyncReport,
+    /// How many warnings have been told.
+    told: usize,
+}
+
+/// How a stream went on after some entries.
+enum Then {
+    /// There is more.
+    More,
+    /// That was all.
+    End,
+    /// It broke.
+    Broke(ClientError),
+}
+
+impl<S: Source> Run<'_, '_, S> {
+    /// Takes the lock and checks what is there. A rebuild is also of the types that have a file, so
+    /// that none is left over from the old mirror.
+    async fn open(
+        &mut self,
+        context: &ContextDir,
+        types: &TypeSet,
+        options: &SyncOptions,
+    ) -> Result<(SyncSession, TypeSet), SyncError> {
+        let (context, asked, options) = (context.clone(), types.clone(), options.clone());
+        let opened = self.worker.run(move || {
+            let session = if options.full {
+                load_for_rebuild(&context, &options)?
+            } else {
+                let mut session = load_state(&context, &options)?;
+                session.check(&asked)?;
+                session
+            };
+            Ok((session, Applied::new()))
+        });
+        let (mut session, _) = opened.await?;
+        session.pulling()?;
+        if let Some(dead) = session.took_over() {
+            self.report.took_over = Some(dead.clone());
+            (self.on_event)(SyncEvent::TookOver(dead.clone()));
+        }
+        self.tell(&session);
+        let types = types.iter().chain(session.present.iter()).collect();
+        Ok((session, types))
+    }
+
+    async fn pull_all(
+        &mut self,
+        mut session: SyncSession,
+        types: &TypeSet,
+    ) -> Result<SyncSession, SyncError> {
+        for pull in pulls(session.state(), types) {
+            session = self.pull(session, pull).await?;
+        }
+        Ok(session)
+    }
+
+    /// Pulls until the end, dialling again when a stream breaks.
+    async fn pull(
+        &mut self,
+        mut session: SyncSession,
+        pull: Pull,
+    ) -> Result<SyncSession, SyncError> {
+        let mut after = pull.since;
+        let mut pauses = short_pauses();
+        let mut tries = 1;
+        loop {
+            // Opening a stream is already tried more than once by the client.
+            let stream = self.source.sync(&pull.types, after).await?;
+            session.check_hub(stream.identity())?;
+            let resumed_at = after;
+            let broke;
+            (session, broke) = self.drain(stream, session, &pull, &mut after).await?;
+            let Some(error) = broke else {
+                return Ok(session);
+            };
+            if after > resumed_at {
+                tries = 0;
+                pauses = short_pauses();
+            }
+            // A hub that does not answer has had its time.
+            let hopeless = !error.is_retryable() || matches!(error, ClientError::Timeout { .. });
+            if hopeless || tries >= limits::RETRY_ATTEMPTS {
+                return Err(error.into());
+            }
+            tries += 1;
+            tokio::time::sleep(pauses.pause()).await;
+        }
+    }
+
+    /// Applies a stream that begins after `after`, chunk by chunk, moving `after` along; says what
+    /// broke it, if it did not end. With its end the cursors are at the hub's head, although what
+    /// came last there may be of other types: so groups of types meet, and nothing is asked for
+    /// twice.
+    async fn drain(
+        &mut self,
+        mut stream: S::Stream,
+        mut session: SyncSession,
+        pull: &Pull,
+        after: &mut Sequence,
+    ) -> Result<(SyncSession, Option<ClientError>), SyncError> {
+        loop {
+            let (entries, then) = gather(&mut stream).await;
+            let last = entries.last().map_or(*after, |entry| entry.sequence);
+            let ended = matches!(then, Then::End);
+            let batch = Batch {
+                types: pull.types.clone(),
+                after: *after,
+                entries,
+                complete_to: stream.identity().head.filter(|_| ended),
+            };
+            session = self.apply(session, batch).await?;
+            *after = last;
+            match then {
+                Then::More => {}
+                Then::End => return Ok((session, None)),
+                Then::Broke(error) => return Ok((session, Some(error))),
+            }
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        session: SyncSession,
+        batch: Batch,
+    ) -> Result<SyncSession, SyncError> {
+        let batch = Arc::new(batch);
+        let shared = Arc::clone(&batch);
+        let (session, applied) = self.worker.run(move || session.apply(&shared)).await?;
+        self.tell(&session);
+        let entries = Arc::unwrap_or_clone(batch).into_new(&applied);
+        if !entries.is_empty() {
+            add(&mut self.report.new_entries, &applied);
+            (self.on_event)(SyncEvent::Chunk {
+                entries,
+                total: self.report.total(),
+            });
+        }
+        Ok(session)
+    }
+
+    async fn close(
+        &mut self,
+        session: SyncSession,
+        types: &TypeSet,
+        options: &SyncOptions,
+    ) -> Result<SyncSession, SyncError> {
+        if !options.full {
+            return Ok(session);
+        }
+        let types = types.clone();
+        let swap = move || session.finish_rebuild(&types).map(|s| (s, Applied::new()));
+        Ok(self.worker.run(swap).await?.0)
+    }
+
+    fn tell(&mut self, session: &SyncSession) {
+        for warning in session.warnings().iter().skip(self.told) {
+            (self.on_event)(SyncEvent::Warning(warning.clone()));
+        }
+        self.told = session.warnings().len();
+    }
+}
+
+/// Pauses while somebody waits.
+pub(super) fn short_pauses() -> Backoff {
+    Backoff::new(limits::RETRY_FIRST_PAUSE, limits::RECONNECT_FIRST_PAUSE)
+}
+
+/// The next chunk of a stream, and how it goes on.
+async fn gather(stream: &mut impl Entries) -> (Vec<Entry>, Then) {
+    let mut chunk = Chunk::default();
+    while !chunk.is_full() {
+        match stream.next().await {
+            Ok(Some(entry)) => chunk.push(entry),
+            Ok(None) => return (chunk.entries, Then::End),
+            Err(error) => return (chunk.entries, Then::Broke(error)),
+        }
+    }
+    (chunk.entries, Then::More)
+}
+
+/// Entries that are applied and committed together.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) entries: Vec<Entry>,
+    /// Of content and all that may be long beside it.
+    bytes: usize,
+}
+
+impl Chunk {
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= limits::SYNC_CHUNK_ENTRIES || self.bytes >= limits::SYNC_CHUNK_BYTES
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        let Entry {
+            id,
+            content,
+            origin,
+            meta,
+            ..
+        } = &entry;
+        let meta = meta.fields().map(|(_, value)| value);
+        let texts = [id.as_str(), content, origin].into_iter().chain(meta);
+        self.bytes += texts.map(str::len).sum::<usize>();
+        self.entries.push(entry);
+    }
+}
+
+/// The smallest cursor of `types`.
+pub(super) fn smallest_cursor(report: &SyncReport, types: &TypeSet) -> Sequence {
+    let cursors = types
+        .iter()
+        .map(|of| report.cursors.get(&of).copied().unwrap_or_default());
+    cursors.min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! An entry as text. Pure: the same entry gives the same bytes, whoever writes them.
+
+use std::fmt::Write as _;
+
+use ctx_config::limits;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use sha2::{Digest as _, Sha256};
+
+use super::escape::{escape, escape_inline, is_break};
+use crate::entry::Entry;
+
+/// Begins the header of an entry.
+pub(super) const HEADER: &str = "## [";
+/// Begins the comment below the header; JSON follows.
+pub(super) const COMMENT: &str = "<!-- ctx ";
+/// Ends the comment.
+pub(super) const COMMENT_END: &str = " -->";
+/// Stands between the comment's line and the origin.
+pub(super) const ORIGIN: &str = "\n**Origin**: ";
+/// Ends an entry, after its content.
+pub(super) const END: &str = "\n\n---\n\n";
+/// The title of an entry in which nothing can be shown.
+const EMPTY_TITLE: &str = "(empty)";
+/// The date of a time that no calendar of four-digit years has.
+const NO_DATE: &str = "0000-00-00";
+/// Bytes of the digest that the comment shows, as twice as many hex digits.
+const CHECK_BYTES: usize = 8;
+
+/// The whole text of `entry` in its mirror file.
+pub(super) fn render(entry: &Entry) -> String {
+    let content = escape(&entry.content);
+    let origin = origin_line(&entry.origin);
+    format!(
+        "{HEADER}{date}] {title}\n{COMMENT}{json}{COMMENT_END}\n{ORIGIN}{origin}\n\n{content}{END}",
+        date = date(entry.timestamp),
+        title = title(&entry.content),
+        json = comment(entry, &origin),
+    )
+}
+
+/// The day of `timestamp` (Unix seconds) in UTC.
+pub(super) fn date(timestamp: i64) -> String {
+    let day = Timestamp::from_second(timestamp).map(|time| Offset::UTC.to_datetime(time).date());
+    match day {
+        Ok(day) if day.year() >= 0 => {
+            format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
+        }
+        _ => NO_DATE.to_owned(),
+    }
+}
+
+/// The first line of `content` that shows something, cut to [`limits::TITLE_MAX_CHARS`].
+pub(super) fn title(content: &str) -> String {
+    let line = content
+        .split(is_break)
+        .map(visible)
+        .find(|line| !line.is_empty());
+    let Some(line) = line else {
+        return EMPTY_TITLE.to_owned();
+    };
+    match line.char_indices().nth(limits::TITLE_MAX_CHARS) {
+        None => escape_inline(&line),
+        Some(_) => {
+            let kept: String = line
+                .chars()
+                .take(limits::TITLE_MAX_CHARS.saturating_sub(1))
+                .collect();
+            format!("{}…", escape_inline(kept.trim_end()))
+        }
+    }
+}
+
+/// `origin` on one line.
+fn origin_line(origin: &str) -> String {
+    let one_line: String = origin
+        .chars()
+        .map(|c| if is_break(c) { ' ' } else { c })
+        .collect();
+    escape_inline(&visible(&one_line))
+}
+
+/// `line` without control characters and without white space around it.
+fn visible(line: &str) -> String {
+    let kept: String = line.chars().filter(|c| !c.is_control()).collect();
+    kept.trim().to_owned()
+}
+
+/// The JSON of the comment: what the text around it does not say, or not exactly.
+fn comment(entry: &Entry, origin_line: &str) -> String {
+    let mut json = format!(
+        "{{\"seq\":{},\"id\":{},\"ts\":{}",
+        entry.sequence,
+        quoted(entry.id.as_str()),
+        entry.timestamp
+    );
+    let said = entry
+        .meta
+        .fields()
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty());
+    let meta: Vec<String> = said
+        .map(|(name, value)| format!("\"{name}\":{}", quoted(value)))
+        .collect();
+    // Writing to a String cannot fail.
+    if !meta.is_empty() {
+        write!(json, ",\"meta\":{{{}}}", meta.join(",")).ok();
+    }
+    if entry.origin != origin_line {
+        write!(json, ",\"origin\":{}", quoted(&entry.origin)).ok();
+    }
+    write!(json, ",\"check\":\"{}\"}}", check(entry)).ok();
+    json
+}
+
+/// `text` as a JSON string of printable ASCII in which nothing ends a comment: no `<`, no `>`, no
+/// two hyphens in a row.
+fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    let mut before = ' ';
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            '-' if before != '-' => json.push(c),
+            ' '..='~' if !matches!(c, '<' | '>' | '-') => json.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(json, "\\u{unit:04x}").ok();
+                }
+            }
+        }
+        before = c;
+    }
+    json.push('"');
+    json
+}
+
+/// The first hex digits of a SHA-256 over every field of `entry`, each behind its length.
+pub(super) fn check(entry: &Entry) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(entry.sequence.get().to_be_bytes());
+    hasher.update(entry.timestamp.to_be_bytes());
+    let named = [
+        entry.entry_type.as_str(),
+        entry.id.as_str(),
+        &entry.origin,
+        &entry.content,
+    ];
+    let meta = entry.meta.fields().map(|(_, value)| value);
+    for field in named.into_iter().chain(meta) {
+        let length = u64::try_from(field.len()).unwrap_or(u64::MAX);
+        hasher.update(length.to_be_bytes());
+        hasher.update(field.as_bytes());
+    }
+    let mut digits = String::with_capacity(CHECK_BYTES * 2);
+    for byte in hasher.finalize().iter().take(CHECK_BYTES) {
+        write!(digits, "{byte:02x}").ok();
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::types::EntryType;
+
+    #[test]
+    fn an_entry_has_the_shape_that_older_readers_know_and_a_comment_below_its_header() {
+        let mut entry = samples::entry(42, EntryType::Decision, "Use SQLite\n\nIt is enough.");
+        entry.id = samples::id("0190-ab");
+        entry.timestamp = 1_781_136_000;
+        let check = check(&entry);
+        assert_eq!(
+            render(&entry),
+            format!(
+                "## [2026-06-11] Use SQLite\n\
+                 <!-- ctx {{\"seq\":42,\"id\":\"0190-ab\",\"ts\":1781136000,\"check\":\"{check}\"}} -->\n\
+                 \n**Origin**: project\n\nUse SQLite\n\nIt is enough.\n\n---\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_check_covers_every_field() {
+        let entry = samples::entry(1, EntryType::Task, "text");
+        let mut others = vec![entry.clone(); 7];
+        others[0].content.push('x');
+        others[1].origin.push('x');
+        others[2].timestamp += 1;
+        others[3].sequence = crate::types::Sequence::new(2);
+        others[4].entry_type = EntryType::Learning;
+        others[5].meta.via.push('x');
+        others[6].id = samples::id("other");
+        for other in others {
+            assert_ne!(check(&other), check(&entry));
+        }
+    }
+
+    #[test]
+    fn every_time_has_a_date() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(-1), "1969-12-31");
+        assert_eq!(date(253_402_207_199), "9999-12-30");
+        assert_eq!(date(-62_167_219_200), "0000-01-01");
+        for out in [-62_167_219_201, i64::MIN, i64::MAX] {
+            assert_eq!(date(out), NO_DATE);
+        }
+    }
+
+    #[test]
+    fn a_title_is_one_short_line_that_opens_no_comment() {
+        assert_eq!(title("one\ntwo"), "one");
+        assert_eq!(title("one\u{2028}two"), "one");
+        assert_eq!(title("\r\n \t\n\0 x \u{7} y"), "x  y");
+        assert_eq!(title(""), "(empty)");
+        assert_eq!(title("\n\0\n"), "(empty)");
+        assert_eq!(title("a <!-- b"), "a \\<!-- b");
+        assert_eq!(title(&"ü".repeat(200)), "ü".repeat(200));
+        assert_eq!(title(&"ü".repeat(201)), format!("{}…", "ü".repeat(199)));
+    }
+
+    #[test]
+    fn the_comment_is_printable_ascii_that_nothing_ends_early() {
+        let mut entry = samples::entry(1, EntryType::Task, "x");
+        entry.id = samples::id("--> <!-- a\"b\\c\n🦀");
+        entry.origin = "two\nlines".to_owned();
+        let text = render(&entry);
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b)));
+        let json = line
+            .strip_prefix(COMMENT)
+            .unwrap()
+            .strip_suffix(COMMENT_END)
+            .unwrap();
+        assert!(!json.contains("--") && !json.contains('>') && !json.contains('<'));
+        assert!(text.contains("\n**Origin**: two lines\n\n"));
+        assert!(json.contains("\"origin\":\"two\\u000alines\""));
+    }
+}

@@ -1,0 +1,56 @@
+//! Where entries come from: a hub, or in tests something that breaks on demand.
+
+use crate::client::{ClientError, EntryStream, HubClient, HubIdentity};
+use crate::entry::Entry;
+use crate::types::{Sequence, TypeSet};
+
+/// What opens streams.
+pub(super) trait Source: Sync {
+    /// What it opens.
+    type Stream: Entries;
+
+    /// Everything of `types` after `since`, then the end.
+    fn sync(
+        &self,
+        types: &TypeSet,
+        since: Sequence,
+    ) -> impl Future<Output = Result<Self::Stream, ClientError>> + Send;
+
+    /// Everything of `types` after `since`, and what is published from now on.
+    fn listen(
+        &self,
+        types: &TypeSet,
+        since: Sequence,
+    ) -> impl Future<Output = Result<Self::Stream, ClientError>> + Send;
+}
+
+/// A stream of entries with rising sequences.
+pub(super) trait Entries: Send {
+    /// Which log answers.
+    fn identity(&self) -> &HubIdentity;
+
+    /// The next entry; dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Entry>, ClientError>> + Send;
+}
+
+impl Source for HubClient {
+    type Stream = EntryStream;
+
+    async fn sync(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
+        Self::sync(self, types, since).await
+    }
+
+    async fn listen(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
+        Self::listen(self, types, since).await
+    }
+}
+
+impl Entries for EntryStream {
+    fn identity(&self) -> &HubIdentity {
+        Self::identity(self)
+    }
+
+    async fn next(&mut self) -> Result<Option<Entry>, ClientError> {
+        Self::next(self).await
+    }
+}
