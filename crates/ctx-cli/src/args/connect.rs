@@ -1,0 +1,165 @@
+//! `ctx connect …`
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+use ctx_hub::client::HubAddress;
+use ctx_hub::types::{EntryId, EntryType, ProjectName};
+
+use super::types;
+
+/// What a project does with its hub.
+#[derive(Debug, Subcommand)]
+#[command(
+    about = "Share entries with other projects through a hub",
+    after_help = "Examples:\n  \
+        ctx connect register hub.example:9900 --token -\n  \
+        ctx connect subscribe decision convention\n  \
+        ctx connect publish decision \"Dates are UTC everywhere\"\n  \
+        ctx connect sync"
+)]
+pub(crate) enum Connect {
+    /// Make this project known to a hub, and keep its token sealed
+    Register(RegisterArgs),
+    /// Choose which types of entries to mirror
+    Subscribe(SubscribeArgs),
+    /// Send an entry to the hub
+    Publish(PublishArgs),
+    /// Bring the mirror up to date
+    Sync(SyncArgs),
+    /// Stay, and mirror entries as they arrive
+    Listen(ListenArgs),
+    /// Show the hub, the project, the mirror and its lock
+    Status(StatusArgs),
+    /// Show the sync lock; remove it when its holder is dead
+    Unlock(UnlockArgs),
+}
+
+/// How patient to be with the hub.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct TimeoutArgs {
+    /// How long the hub may stay silent before it counts as unreachable (default: 5s to connect,
+    /// 15s for an answer, 30s within a stream)
+    #[arg(long, value_name = "DURATION", value_parser = types::deadline)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The admin token stands in admin.token in the hub's data directory. It is \
+    asked for once and not kept. What others on the machine can see in the list of processes is \
+    no place for it: give it on standard input or in CTX_HUB_ADMIN_TOKEN.\n\n\
+    Examples:\n  \
+    ctx connect register 127.0.0.1:9900 --token - < ~/.ctx/hub-data/admin.token\n  \
+    ctx connect register hub.example --project billing --token ctx_adm_…\n  \
+    CTX_HUB_ADMIN_TOKEN=ctx_adm_… ctx connect register hub.example:9900"
+)]
+pub(crate) struct RegisterArgs {
+    /// The hub: host, host:port or `[v6]:port`
+    #[arg(value_name = "HUB", value_parser = types::hub_address)]
+    pub(crate) hub: HubAddress,
+    /// The hub's admin token, or - to read it from standard input (default: CTX_HUB_ADMIN_TOKEN)
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(crate) token: Option<String>,
+    /// The project's name at the hub (default: the name of the directory that holds .context/)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<ProjectName>,
+    /// Register anew although this project is registered already
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Replaces the earlier choice. Types that are new to the choice arrive from \
+    their first entry on with the next sync.\n\n\
+    Examples:\n  ctx connect subscribe decision convention\n  ctx connect subscribe --all"
+)]
+#[group(id = "choice", required = true, multiple = false)]
+pub(crate) struct SubscribeArgs {
+    /// Types to mirror
+    #[arg(value_name = "TYPE", value_parser = types::entry_type(), group = "choice")]
+    pub(crate) types: Vec<EntryType>,
+    /// Mirror every type
+    #[arg(long, group = "choice")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The text is sent as it is given, up to 1,048,576 bytes of UTF-8. When the \
+    answer of the hub was lost, the same entry is sent again and stored once.\n\n\
+    Examples:\n  \
+    ctx connect publish decision \"Dates are UTC everywhere\"\n  \
+    ctx connect publish learning - < notes.md"
+)]
+pub(crate) struct PublishArgs {
+    /// What kind of entry it is
+    #[arg(value_name = "TYPE", value_parser = types::entry_type())]
+    pub(crate) entry_type: EntryType,
+    /// The text, or - to read it from standard input
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: String,
+    /// The entry's final id (default: a random one). Publishing the same id again stores nothing
+    /// and answers the first sequence, so a repeat after a lost answer is safe
+    #[arg(long, value_name = "ID", value_parser = types::entry_id)]
+    pub(crate) id: Option<EntryId>,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Every entry arrives once, however many syncs run at a time and whenever \
+    one of them is killed. When another one holds the lock, this one ends with exit code 3 \
+    unless told to wait.\n\n\
+    Examples:\n  ctx connect sync\n  ctx connect sync --wait 30s\n  ctx connect sync --full"
+)]
+pub(crate) struct SyncArgs {
+    /// Wait so long for the sync lock while another process holds it
+    #[arg(long, value_name = "DURATION", value_parser = types::duration)]
+    pub(crate) wait: Option<Duration>,
+    /// Build the mirror anew from the hub's first entry on
+    #[arg(long)]
+    pub(crate) full: bool,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Writes a line for each entry once it is in the mirror; with --json each \
+    line is a document of its own. Dials again by itself. Ctrl-C or SIGTERM ends it with exit \
+    code 0.\n\n\
+    Examples:\n  ctx connect listen\n  ctx connect listen --json"
+)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "What is known here is shown even when the hub cannot be reached; the exit \
+    code is 4 then.\n\n\
+    Examples:\n  ctx connect status\n  ctx connect status --json"
+)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "A lock whose holder died is taken over by the next sync, so this is \
+    seldom needed. A lock whose holder cannot be told (an older ctx left it, or the file system \
+    has no locks) is removed only by its id.\n\n\
+    Examples:\n  ctx connect unlock\n  ctx connect unlock --id legacy-1234-5678"
+)]
+pub(crate) struct UnlockArgs {
+    /// Remove the lock of this id, because you know that nobody uses it
+    #[arg(long, value_name = "LOCK_ID")]
+    pub(crate) id: Option<String>,
+}

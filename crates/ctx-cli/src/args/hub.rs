@@ -1,0 +1,165 @@
+//! `ctx hub …`
+
+use std::net::{IpAddr, SocketAddr};
+
+use camino::Utf8PathBuf;
+use clap::{Args as ClapArgs, Subcommand};
+use ctx_config::wire;
+use ctx_hub::client::HubAddress;
+use ctx_hub::types::ClientId;
+
+use super::types;
+
+/// What an operator does with a hub.
+#[derive(Debug, Subcommand)]
+#[command(
+    about = "Serve a hub and look after it",
+    after_help = "Examples:\n  \
+        ctx hub start --daemon\n  \
+        ctx hub clients\n  \
+        ctx hub stop"
+)]
+pub(crate) enum Hub {
+    /// Serve a hub
+    Start(StartArgs),
+    /// Let calls under way finish, then stop the hub of a data directory
+    #[command(
+        after_help = "Asks the hub itself, through its data directory, and waits until it \
+        has ended. No process is ever signalled. When no hub runs there, the exit code is 4.\n\n\
+        Examples:\n  ctx hub stop\n  ctx hub stop --data-dir /var/lib/ctx"
+    )]
+    Stop(DataDirArgs),
+    /// Show a hub's health and figures
+    #[command(
+        after_help = "When no hub runs on the data directory, its figures are read from \
+        the store and the exit code is 4.\n\n\
+        Examples:\n  ctx hub status\n  ctx hub status --hub hub.example:9900 --token -"
+    )]
+    Status(TargetArgs),
+    /// List every client that was ever registered
+    #[command(after_help = "Works with and without a running hub.\n\n\
+        Examples:\n  ctx hub clients\n  ctx hub clients --data-dir /var/lib/ctx --json")]
+    Clients(TargetArgs),
+    /// End a client's token at once
+    Revoke(RevokeArgs),
+}
+
+/// Which data directory.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct DataDirArgs {
+    /// The hub's data directory (default: ~/.ctx/hub-data)
+    #[arg(long, value_name = "DIR", value_parser = types::path())]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Prints the address once it listens. SIGTERM and Ctrl-C let calls under \
+    way finish first. Traffic is not encrypted: bind to an address of this machine alone, or \
+    put something in front that encrypts.\n\n\
+    Examples:\n  \
+    ctx hub start\n  \
+    ctx hub start --port 0\n  \
+    ctx hub start --bind 10.0.0.7:9900 --data-dir /var/lib/ctx --daemon"
+)]
+pub(crate) struct StartArgs {
+    /// Address to listen on: ip, ip:port or `[v6]:port`; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        value_parser = bind_address,
+        default_value_t = SocketAddr::from(([127, 0, 0, 1], wire::DEFAULT_PORT))
+    )]
+    pub(crate) bind: SocketAddr,
+    /// The same as --bind 127.0.0.1:N
+    #[arg(long, value_name = "N", conflicts_with = "bind")]
+    pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) at: DataDirArgs,
+    /// Serve in the background; return once the hub answers
+    #[arg(long)]
+    pub(crate) daemon: bool,
+    /// Become the background process that --daemon started
+    #[arg(long, hide = true, conflicts_with = "daemon")]
+    pub(crate) detached: bool,
+}
+
+impl StartArgs {
+    /// Where to listen.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self.port {
+            Some(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+            None => self.bind,
+        }
+    }
+}
+
+/// Which hub to administer.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct TargetArgs {
+    /// The hub's data directory on this machine (default: ~/.ctx/hub-data)
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_parser = types::path(),
+        conflicts_with_all = ["hub", "token"]
+    )]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+    /// A hub elsewhere: host, host:port or `[v6]:port`; takes the admin token
+    #[arg(long, value_name = "ADDR", value_parser = types::hub_address)]
+    pub(crate) hub: Option<HubAddress>,
+    /// The admin token, or - to read it from standard input (default: CTX_HUB_ADMIN_TOKEN)
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        allow_hyphen_values = true,
+        requires = "hub"
+    )]
+    pub(crate) token: Option<String>,
+    #[command(flatten)]
+    pub(crate) timeout: super::TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Its open streams end, and the project's name is free to be registered \
+    again. Works with and without a running hub.\n\n\
+    Examples:\n  ctx hub revoke 0123456789abcdef0123456789abcdef"
+)]
+pub(crate) struct RevokeArgs {
+    /// The client, as `ctx hub clients` lists it
+    #[arg(value_name = "CLIENT_ID", value_parser = types::client_id)]
+    pub(crate) client: ClientId,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// An address to listen on. A name is refused: which interface it means can change.
+fn bind_address(text: &str) -> Result<SocketAddr, BadBind> {
+    let whole = text.parse::<SocketAddr>();
+    whole.or_else(|_| {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>()
+            .map(|ip| SocketAddr::new(ip, wire::DEFAULT_PORT))
+            .map_err(|_| BadBind)
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("write an IP address and a port, as 127.0.0.1:9900 or [::1]:9900")]
+struct BadBind;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_address_may_leave_out_the_port() {
+        let read = |text| bind_address(text).map(|address| address.to_string());
+        assert_eq!(read("10.0.0.7").unwrap(), "10.0.0.7:9900");
+        assert_eq!(read("[::1]").unwrap(), "[::1]:9900");
+        assert_eq!(read("[::1]:0").unwrap(), "[::1]:0");
+        assert!(read("localhost:9900").is_err());
+        assert!(read("10.0.0.7:99999").is_err());
+    }
+}

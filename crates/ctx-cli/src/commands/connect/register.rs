@@ -1,0 +1,110 @@
+//! `ctx connect register`: exchanges the admin token for a client token and keeps it sealed.
+
+use std::io::{self, Write};
+
+use camino::Utf8PathBuf;
+use ctx_hub::client::{HubClient, Registration};
+use ctx_hub::connection::Connection;
+use ctx_hub::types::{ProjectName, TypeSet};
+use serde::Serialize;
+
+use crate::args::RegisterArgs;
+use crate::commands::{Cx, convert, token};
+use crate::env;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::ui::Report;
+
+/// A project that a hub knows now.
+#[derive(Debug, Serialize)]
+pub(crate) struct RegisterReport {
+    project: String,
+    hub: String,
+    client_id: String,
+    connection_file: Utf8PathBuf,
+}
+
+impl Report for RegisterReport {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { project, hub, .. } = self;
+        writeln!(out, "registered {project} with the hub at {hub}")?;
+        writeln!(out, "client {}", self.client_id)
+    }
+}
+
+/// Registers the project. Everything on this side is checked before the hub is asked, because a
+/// registration that cannot be kept has to be ended by hand.
+///
+/// # Errors
+/// Something on this side is missing or in the way, or the hub refuses.
+pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, CliError> {
+    cx.require_context()?;
+    let user = cx.user_dir()?;
+    refuse_to_replace(args, cx)?;
+    let project = project_name(args, cx)?;
+    let admin = token::admin_token(args.token.as_deref(), cx)?;
+    Connection::prepare(&cx.context, &user).map_err(convert::connection)?;
+
+    let client = HubClient::connect(&args.hub, super::timeouts(args.timeout))
+        .await
+        .map_err(convert::client)?;
+    let Registration { client_id, token } = client
+        .register(&admin, &project)
+        .await
+        .map_err(convert::client)?;
+    let connection = Connection {
+        hub_addr: args.hub.clone(),
+        token,
+        types: TypeSet::all(),
+        project: Some(project.clone()),
+        client_id: Some(client_id.clone()),
+    };
+    connection.save(&cx.context, &user).map_err(|error| {
+        convert::connection(error)
+            .during(format!(
+                "the hub registered client {client_id}, but its token could not be saved"
+            ))
+            .hint(format!(
+                "have it ended with `ctx hub revoke {client_id}`, then register again"
+            ))
+    })?;
+    Ok(RegisterReport {
+        project: project.to_string(),
+        hub: args.hub.to_string(),
+        client_id: client_id.to_string(),
+        connection_file: cx.context.connect_file(),
+    })
+}
+
+/// A registration is replaced only when told to: its token cannot be had again.
+fn refuse_to_replace(args: &RegisterArgs, cx: &Cx) -> Result<(), CliError> {
+    let path = cx.context.connect_file();
+    if args.force || fs_err::symlink_metadata(&path).is_err() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Failed,
+        format!("this project is registered already: {path} exists"),
+    )
+    .hint("`ctx connect status` shows with which hub; --force replaces it"))
+}
+
+/// The name that was asked for, else that of the directory that holds the project's folder.
+fn project_name(args: &RegisterArgs, cx: &Cx) -> Result<ProjectName, CliError> {
+    if let Some(name) = &args.project {
+        return Ok(name.clone());
+    }
+    let real = env::canonical(cx.context.path())?;
+    let name = real.parent().and_then(|holder| holder.file_name());
+    let Some(name) = name else {
+        return Err(
+            CliError::usage(format!("the directory that holds {real} has no name"))
+                .hint("name the project with --project"),
+        );
+    };
+    name.parse::<ProjectName>().map_err(|error| {
+        CliError::usage(format!("the directory {name:?} cannot name the project"))
+            .because(error)
+            .hint("name the project with --project")
+    })
+}

@@ -1,0 +1,30 @@
+//! `ctx hub`: serves a hub and looks after it.
+
+mod clients;
+mod daemon;
+mod health;
+mod revoke;
+pub(super) mod start;
+mod stop;
+mod target;
+
+use crate::args::Hub;
+use crate::commands::Cx;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// Runs one of the commands and shows its report.
+///
+/// # Errors
+/// What it failed with.
+pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
+    match command {
+        Hub::Start(args) if args.daemon => cx.screen.show(&daemon::run(&args, cx).await?)?,
+        Hub::Start(args) => return start::run(&args, cx).await,
+        Hub::Stop(args) => cx.screen.show(&stop::run(&args, cx).await?)?,
+        Hub::Status(args) => return health::run(&args, cx).await,
+        Hub::Clients(args) => cx.screen.show(&clients::run(&args, cx).await?)?,
+        Hub::Revoke(args) => cx.screen.show(&revoke::run(&args, cx).await?)?,
+    }
+    Ok(Exit::Done)
+}

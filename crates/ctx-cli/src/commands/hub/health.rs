@@ -1,0 +1,110 @@
+//! `ctx hub status`: a hub's health and figures.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use ctx_hub::client::HubHealth;
+use serde::Serialize;
+
+use super::target;
+use crate::args::TargetArgs;
+use crate::commands::Cx;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::ui::{Report, Table, list, when};
+
+/// What a hub says of itself, or its store in its stead.
+#[derive(Debug, Serialize)]
+struct HealthReport {
+    running: bool,
+    addresses: Vec<String>,
+    data_dir: String,
+    hub_id: String,
+    version: String,
+    pid: Option<u32>,
+    /// Unix seconds.
+    started_at: Option<i64>,
+    head: u64,
+    total_entries: u64,
+    listening: u32,
+    registered_clients: u64,
+    entries_by_type: BTreeMap<String, u64>,
+    entries_by_project: BTreeMap<String, u64>,
+}
+
+impl HealthReport {
+    fn of(health: HubHealth) -> Self {
+        let running = health.pid != 0;
+        Self {
+            running,
+            addresses: health.addresses,
+            data_dir: health.data_dir,
+            hub_id: health.hub_id.to_string(),
+            version: health.version,
+            pid: running.then_some(health.pid),
+            started_at: running.then_some(health.started_at),
+            head: health.head.get(),
+            total_entries: health.total_entries,
+            listening: health.connected_clients,
+            registered_clients: health.registered_clients,
+            entries_by_type: health.entries_by_type,
+            entries_by_project: health.entries_by_project,
+        }
+    }
+}
+
+impl Report for HealthReport {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut table = Table::default();
+        match (self.pid, self.started_at) {
+            (Some(pid), Some(started)) => {
+                table.row([
+                    "hub",
+                    &format!("running, process {pid}, since {}", when(started)),
+                ]);
+                table.row(["address", &list(&self.addresses)]);
+            }
+            _ => table.row(["hub", "not running"]),
+        }
+        table.row(["data directory", &self.data_dir]);
+        table.row(["hub id", &self.hub_id]);
+        table.row(["version", &self.version]);
+        table.row([
+            "entries",
+            &format!("{}, the last is {}", self.total_entries, self.head),
+        ]);
+        table.row(["by type", &figures(&self.entries_by_type)]);
+        table.row(["by project", &figures(&self.entries_by_project)]);
+        let (live, listening) = (self.registered_clients, self.listening);
+        table.row([
+            "clients",
+            &format!("{live} registered, {listening} listening"),
+        ]);
+        table.write(out)
+    }
+}
+
+/// Shows the figures.
+///
+/// # Errors
+/// The hub cannot be reached, or its store cannot be read.
+pub(super) async fn run(args: &TargetArgs, cx: &Cx) -> Result<Exit, CliError> {
+    let target = target::find(args, cx).await?;
+    let health = target.health().await?;
+    target.close().await?;
+    let report = HealthReport::of(health);
+    cx.screen.show(&report)?;
+    Ok(if report.running {
+        Exit::Done
+    } else {
+        Exit::Unreachable
+    })
+}
+
+fn figures(numbers: &BTreeMap<String, u64>) -> String {
+    list(
+        numbers
+            .iter()
+            .map(|(name, number)| format!("{number} {name}")),
+    )
+}

@@ -1,0 +1,23 @@
+//! The integration tests of ctx-cli, one binary: the real program, real hubs on loopback,
+//! temporary directories.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions,
+    reason = "tests panic to fail"
+)]
+
+mod contention;
+mod damage;
+mod demo;
+mod harness;
+mod hub;
+mod init;
+mod input;
+mod output;
+mod proxy;
+mod redact;
+mod story;
+mod sync;
+mod unlock;
+mod unreachable;
