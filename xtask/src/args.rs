@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::torture;
+
 /// The maintainers' commands.
 #[derive(Debug, Parser)]
 #[command(
@@ -47,6 +49,8 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Kill, cut off and damage the real binary, and compare what is left
+    Torture(torture::Options),
     /// Run a Python gRPC client, generated from hub.proto, against the hub
     Peer,
 }

@@ -23,6 +23,7 @@ mod test;
 #[cfg(test)]
 mod testing;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 fn dispatch(root: &Utf8Path, command: Command) -> Result<bool, CheckError> {
     let findings = match command {
         Command::Ci => return ci::run(root),
+        Command::Torture(options) => return torture::run(root, &options),
         Command::Test => return test::run(root).map(|report| report.print()),
         Command::Codegen { check: false } => return codegen::write(root).map(|()| true),
         Command::Drift { fix: true } => return drift::cli::fix(root).map(|()| true),
