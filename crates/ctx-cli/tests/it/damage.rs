@@ -331,6 +331,34 @@ fn a_mirror_that_cannot_be_written_is_left_as_it_is() {
     );
 }
 
+/// A limit on the size of files (in blocks) fails writes as a full disk does, for one process.
+fn sync_with_file_limit(project: &Project<'_>, blocks: &str) -> crate::harness::Run {
+    let script = r#"trap '' XFSZ; ulimit -f "$1"; shift; exec "$@""#;
+    let mut command = Command::new("sh");
+    project.world.clean(&mut command);
+    command.args(["-c", script, "sh", blocks, PROGRAM, "connect", "sync"]);
+    command.current_dir(&project.dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Reaped(command.spawn().unwrap()).output(project.world)
+}
+
+#[test]
+fn a_lock_that_cannot_be_written_is_not_left_behind() {
+    let world = World::new();
+    let hub = world.hub();
+    let project = mirrored(&world, &hub);
+    let before = (project.mirror_names(), contents(&project));
+    assert_snapshot!(sync_with_file_limit(&project, "0").show(), @r#"
+    exit 1
+    --- stderr
+    error: cannot write the owner of the lock .context/hub/.sync.lock
+      caused by: File too large (os error 27)
+    hint: raise the limit on file sizes (ulimit -f)
+    "#);
+    assert_eq!((project.mirror_names(), contents(&project)), before);
+    assert_eq!(project.sync(), 1);
+}
+
 #[test]
 fn a_disk_that_is_full_costs_nothing_that_was_there() {
     let world = World::new();
@@ -338,16 +366,7 @@ fn a_disk_that_is_full_costs_nothing_that_was_there() {
     let project = mirrored(&world, &hub);
     project.publish("task", &"x".repeat(70_000));
     let before = contents(&project);
-    // A limit on the size of files fails writes in the same way, for this one process.
-    let script = "trap '' XFSZ; ulimit -f 32; exec \"$@\"";
-    let mut command = Command::new("sh");
-    world.clean(&mut command);
-    command.args(["-c", script, "sh", PROGRAM, "connect", "sync"]);
-    command
-        .current_dir(&project.dir)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let run = Reaped(command.spawn().unwrap()).output(&world);
+    let run = sync_with_file_limit(&project, "32");
     assert_snapshot!(run.show(), @r#"
     exit 1
     --- stderr

@@ -218,6 +218,16 @@ impl Project<'_> {
         fs_err::read_to_string(self.mirror().path().join(file)).unwrap_or_default()
     }
 
+    /// The names of all that is in the mirror's folder.
+    pub(crate) fn mirror_names(&self) -> Vec<String> {
+        let entries = self.mirror().path().read_dir_utf8().unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The program in this directory, to be started and watched.
     pub(crate) fn spawn(&self, args: &[&str]) -> Reaped {
         let mut command = self.world.command();

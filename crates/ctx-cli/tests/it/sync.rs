@@ -1,11 +1,13 @@
 //! `ctx connect sync` and `listen`: what arrives, how often, and what happens when it breaks off.
 
+use std::time::{Duration, Instant};
+
 use ctx_config::paths;
 use ctx_io::{FileLock, Holder, Wait};
 use insta::assert_snapshot;
 use rustix::process::Signal;
 
-use crate::harness::{World, until};
+use crate::harness::{PATIENCE, World, until};
 use crate::proxy::{Mode, Proxy};
 
 #[test]
@@ -215,11 +217,11 @@ fn syncs_and_listeners_killed_at_any_moment_leave_the_mirror_of_one_that_nobody_
     let files = [paths::DECISIONS_FILE, paths::TASKS_FILE];
     let size = || -> usize { files.iter().map(|f| project.mirrored(f).len()).sum() };
     let (wait, full) = (["--wait", "1m"], ["--full", "--wait", "1m"]);
-    let mut in_the_middle = 0;
+    let (mut in_the_middle, mut committed) = (0, 0);
     for number in 0..KILLS {
         for entry in number * ENTRIES / KILLS..(number + 1) * ENTRIES / KILLS {
             let entry_type = ["decision", "task"][usize::try_from(entry % 2).unwrap()];
-            let content = format!("# entry {entry}\n---\n{}", "<!-- \\#\n".repeat(9_000));
+            let content = format!("# entry {entry}\n---\n{}", "<!-- \\#\n".repeat(200));
             project.publish(entry_type, &content);
         }
         let args = match number % 4 {
@@ -227,31 +229,37 @@ fn syncs_and_listeners_killed_at_any_moment_leave_the_mirror_of_one_that_nobody_
             1 => vec!["connect", "listen"],
             _ => [&["connect", "sync"][..], &wait].concat(),
         };
-        let before = size();
+        let state = || fs_err::read(project.mirror().state()).unwrap_or_default();
+        let before = (size(), state());
+        let begun = || match number % 3 {
+            0 => project.mirror().sync_lock().exists(),
+            1 => size() != before.0,
+            _ => state() != before.1,
+        };
         let mut doomed = project.spawn(&args);
-        until("it holds the lock, writes or has ended", || {
-            let begun = project.mirror().sync_lock().exists() || size() != before;
-            (begun || !doomed.runs()).then_some(())
-        });
-        // Pauses that differ, over some commits.
-        std::thread::sleep(std::time::Duration::from_micros(number * 7_919 % 30_000));
+        // Not by `until`, which sleeps: the moment counts.
+        let start = Instant::now();
+        while !begun() && doomed.runs() {
+            assert!(start.elapsed() < PATIENCE, "it does not begin");
+            std::thread::yield_now();
+        }
+        if number % 3 == 0 {
+            // Pauses that differ, over some commits.
+            std::thread::sleep(Duration::from_micros(number * 17_919 % 120_000));
+        }
         doomed.kill();
         in_the_middle += u32::from(project.mirror().sync_lock().exists());
+        committed += u32::from(state() != before.1);
     }
     assert!(in_the_middle > 0, "no kill came while the lock was held");
+    assert!(committed > 0, "no kill came after something was committed");
     project.sync();
     undisturbed.sync();
     for file in files {
         assert_eq!(project.mirrored(file), undisturbed.mirrored(file), "{file}");
     }
     assert_eq!(project.sync(), 0);
-    let names = |mirror: &paths::MirrorDir| {
-        let entries = fs_err::read_dir(mirror.path()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names(&project.mirror()), names(&undisturbed.mirror()));
+    assert_eq!(project.mirror_names(), undisturbed.mirror_names());
 }
 
 #[test]
