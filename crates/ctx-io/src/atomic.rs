@@ -98,6 +98,16 @@ impl WriteError {
     }
 }
 
+/// Flushes the directory that holds `path`, so that a name created or replaced in it survives a
+/// power cut; for those who rename files themselves. Does nothing on file systems that cannot flush
+/// a directory.
+///
+/// # Errors
+/// [`WriteError`] with [`Step::SyncDir`]: the directory cannot be opened or flushed.
+pub fn sync_parent(path: &Utf8Path) -> Result<(), WriteError> {
+    dir::sync_parent(path).map_err(WriteError::at(path, Step::SyncDir))
+}
+
 /// Replaces the content of `path` with `bytes`, durably: when this returns, a power cut does not
 /// bring the old content back.
 ///
@@ -134,7 +144,7 @@ pub fn create_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<bool, Writ
     if published.is_none() {
         return Ok(false);
     }
-    dir::sync_parent(path).map_err(WriteError::at(path, Step::SyncDir))?;
+    sync_parent(path)?;
     Ok(true)
 }
 
@@ -195,7 +205,7 @@ impl AtomicFile {
             .replace(&path)
             .map_err(WriteError::at(&path, Step::Rename))?;
         drop(file);
-        dir::sync_parent(&path).map_err(WriteError::at(&path, Step::SyncDir))
+        sync_parent(&path)
     }
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {

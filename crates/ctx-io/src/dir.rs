@@ -17,10 +17,7 @@ pub(crate) fn parent(path: &Utf8Path) -> &Utf8Path {
 /// Flushes the directory that holds `path`, so that a name created or replaced in it survives a
 /// power cut. File systems that cannot flush a directory say EINVAL or ENOTSUP; there is nothing
 /// more to do on them.
-///
-/// # Errors
-/// The directory cannot be opened or flushed.
-pub fn sync_parent(path: &Utf8Path) -> io::Result<()> {
+pub(crate) fn sync_parent(path: &Utf8Path) -> io::Result<()> {
     match File::open(parent(path))?.sync_all() {
         Err(error)
             if matches!(

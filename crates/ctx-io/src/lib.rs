@@ -41,9 +41,8 @@ pub mod read;
 mod temp;
 
 pub use append::{AppendError, AppendFile};
-pub use atomic::{AtomicFile, WriteError};
+pub use atomic::{AtomicFile, WriteError, sync_parent};
 pub use contained::{PathError, ensure_private_dir, join_contained, refuse_symlink};
-pub use dir::sync_parent;
 pub use lock::{FileLock, Holder, LockError, LockRecord, LockStatus, Removed, Wait, Why};
 pub use open::FileKind;
 pub use read::{ReadError, read_optional, read_optional_limited, read_private};

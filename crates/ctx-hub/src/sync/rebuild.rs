@@ -5,7 +5,7 @@ use std::io::{BufReader, ErrorKind};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, MirrorDir};
-use ctx_io::{atomic, refuse_symlink};
+use ctx_io::{atomic, refuse_symlink, sync_parent};
 use fs_err::File;
 use jiff::Timestamp;
 
@@ -89,7 +89,8 @@ pub(super) fn swap(home: &MirrorDir, state: SyncState) -> Result<Vec<Utf8PathBuf
             fs_err::rename(&new, &old)?;
         }
     }
-    sync_dir(home.path())?;
+    // The renames are durable before the state that relies on them is written.
+    sync_parent(&home.state())?;
     write_state(
         home,
         &SyncState {
@@ -133,22 +134,6 @@ fn move_aside(path: &Utf8Path) -> Result<Utf8PathBuf, SyncError> {
     }
     fs_err::rename(path, &free)?;
     Ok(free)
-}
-
-/// Makes the renames in `dir` durable before the state that relies on them is written.
-fn sync_dir(dir: &Utf8Path) -> Result<(), SyncError> {
-    match File::open(dir)?.sync_all() {
-        // File systems that cannot flush a directory say so; there is nothing more to do on them.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        other => Ok(other?),
-    }
 }
 
 #[cfg(test)]

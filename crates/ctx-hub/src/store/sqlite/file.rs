@@ -122,7 +122,8 @@ pub(super) fn publish(building: &Utf8Path, place: &Utf8Path) -> Result<(), Store
         .and_then(|file| file.sync_all())
         .map_err(io_error(building, "flush"))?;
     fs_err::rename(building, place).map_err(io_error(place, "put the new store at"))?;
-    ctx_io::sync_parent(place).map_err(io_error(place, "flush the directory of"))
+    ctx_io::sync_parent(place)
+        .map_err(|error| io_error(place, "flush the directory of")(error.source))
 }
 
 /// Removes the database at `path` and the files beside it, whatever of them there is.
