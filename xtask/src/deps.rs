@@ -17,6 +17,9 @@ use crate::run;
 
 const LOCK: &str = "Cargo.lock";
 
+/// The feature that no default may lead to.
+const TEST_ONLY: &str = "failpoints";
+
 /// Which crates of the workspace each crate may use.
 const MAY_USE: [(&str, &[&str]); 5] = [
     ("ctx-config", &[]),
@@ -106,7 +109,9 @@ pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
     for (package, features, banned) in ALONE {
         let set = format!("{package} {}", features.join(" "));
         println!("-- {}", set.trim_end());
-        findings.extend(among(&set, &banned, &tree(root, package, features)?));
+        let tree = tree(root, package, features)?;
+        findings.extend(among(&set, &banned, &tree));
+        findings.extend(test_only(&set, &tree));
         let mut command = run::cargo(root);
         command
             .args(["clippy", "--quiet", "--keep-going", "--package", package])
@@ -174,7 +179,8 @@ fn manifest(name: &str) -> String {
     }
 }
 
-/// What `cargo tree` prints for one set of features: a line a package, its depth before its name.
+/// What `cargo tree` prints for one set of features: a line a package, its depth before its name,
+/// its features in brackets.
 fn tree(root: &Utf8Path, package: &str, features: &[&str]) -> Result<String, CheckError> {
     let mut command = run::cargo(root);
     command.args([
@@ -185,6 +191,8 @@ fn tree(root: &Utf8Path, package: &str, features: &[&str]) -> Result<String, Che
         "normal",
         "--prefix",
         "depth",
+        "--format",
+        "{p} [{f}]",
     ]);
     run::capture(command.args(features))
 }
@@ -208,6 +216,25 @@ fn among(set: &str, ban: &Ban, tree: &str) -> Vec<Finding> {
     let message = |name| format!("`{}` pulls in `{name}`", set.trim_end());
     let found = |name| Finding::new(manifest(package), 1, "banned", message(name));
     banned.into_iter().map(found).collect()
+}
+
+/// Features for tests that are on in what `cargo tree` printed: no set that is built alone asks for
+/// one, so no default leads to it.
+fn test_only(set: &str, tree: &str) -> Vec<Finding> {
+    let package = set.split(' ').next().unwrap_or(set);
+    let on = |line: &str| {
+        let features = line.rsplit_once('[')?.1.split_once(']')?.0;
+        let is_on = features.split(',').any(|feature| feature == TEST_ONLY);
+        let name = line.split_whitespace().next()?;
+        is_on.then(|| {
+            name.trim_start_matches(|c: char| c.is_ascii_digit())
+                .to_owned()
+        })
+    };
+    let names: BTreeSet<String> = tree.lines().filter_map(on).collect();
+    let message = |name| format!("`{}` turns on `{TEST_ONLY}` of `{name}`", set.trim_end());
+    let found = |name| Finding::new(manifest(package), 1, "test-only", message(name));
+    names.into_iter().map(found).collect()
 }
 
 /// Packages whose licence asks for more than a notice, or that state none.
@@ -309,6 +336,16 @@ mod tests {
         assert_eq!(among("ctx-hub", &HUB_SIDE, through_another), []);
         let ours = "0ctx-hub v0.1.0 (/x)\n1subtle v2.0.0\n";
         assert_eq!(among("ctx-hub", &HUB_SIDE, ours).len(), 1);
+    }
+
+    #[test]
+    fn a_default_that_leads_to_failpoints_is_found() {
+        let tree = "0ctx-cli v0.1.0 (/failpoints) []\n1ctx-hub v0.1.0 (/x) [client,sync]\n\
+            2ctx-io v0.1.0 (/x) [default,failpoints]\n2other v1.0.0 [no-failpoints]\n\
+            2ctx-io v0.1.0 (/x) [default,failpoints] (*)\n";
+        let want =
+            "crates/ctx-cli/Cargo.toml:1: test-only: `ctx-cli` turns on `failpoints` of `ctx-io`";
+        assert_eq!(lines(test_only("ctx-cli ", tree)), [want]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod finding;
 mod licence;
 mod markdown;
 mod peer;
+mod program;
 mod run;
 mod specs;
 mod test;

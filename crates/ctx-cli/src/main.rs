@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::ui::Screen;
 
 fn main() -> ExitCode {
+    ctx_io::failpoint::start();
     let env = Environment::read();
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::open::{self, FileKind, OpenFailure};
-use crate::{dir, hint};
+use crate::{dir, failpoint, flush, hint};
 
 /// What was being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +153,8 @@ impl AppendFile {
                 Err(error) => return Err(failed(OpenFailure::Io(error))),
             }
         };
+        failpoint::reach_at("append.opened", path)
+            .map_err(|error| failed(OpenFailure::Io(error)))?;
         Ok(AppendFile {
             path: path.to_owned(),
             file,
@@ -195,7 +197,10 @@ impl AppendFile {
                 wanted: length,
             });
         }
-        self.file.set_len(length).map_err(self.at(Step::Truncate))
+        self.file
+            .set_len(length)
+            .and_then(|()| failpoint::reach_at("append.cut", &self.path))
+            .map_err(self.at(Step::Truncate))
     }
 
     /// Appends `bytes`, all of them or none: after a failure the file has its earlier length
@@ -206,7 +211,11 @@ impl AppendFile {
     /// written could not be cut off again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
         let length = self.len()?;
-        let Err(source) = self.file.write_all(bytes) else {
+        let written = self
+            .file
+            .write_all(bytes)
+            .and_then(|()| failpoint::reach_at("append.written", &self.path));
+        let Err(source) = written else {
             return Ok(());
         };
         match self.file.set_len(length) {
@@ -226,9 +235,13 @@ impl AppendFile {
     /// [`AppendError::Io`] at [`Step::SyncFile`] or [`Step::SyncDir`]. What was appended may then
     /// be on the disk or not: do not count on it, and do not sync again to find out.
     pub fn sync(&mut self) -> Result<(), AppendError> {
-        self.file.sync_data().map_err(self.at(Step::SyncFile))?;
+        flush::data(&self.file, &self.path)
+            .and_then(|()| failpoint::reach_at("append.flushed", &self.path))
+            .map_err(self.at(Step::SyncFile))?;
         if self.unsynced_name {
-            dir::sync_parent(&self.path).map_err(self.at(Step::SyncDir))?;
+            dir::sync_parent(&self.path)
+                .and_then(|()| failpoint::reach_at("append.durable", &self.path))
+                .map_err(self.at(Step::SyncDir))?;
             self.unsynced_name = false;
         }
         Ok(())
@@ -249,6 +262,7 @@ fn existing() -> OpenOptions {
 /// The mode is set in two steps because the user's file creation mask narrows the first.
 fn create(path: &Utf8Path, mode: u32) -> io::Result<File> {
     let file = existing().create_new(true).mode(mode).open(path)?;
+    failpoint::reach_at("append.created", path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     Ok(file)
 }

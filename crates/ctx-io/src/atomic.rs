@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::file_id::lstat;
 use crate::open::FileKind;
 use crate::temp::{self, TempFile};
-use crate::{dir, hint};
+use crate::{dir, failpoint, flush, hint};
 
 const BUFFER: usize = 64 * 1024;
 const PERMISSION_BITS: u32 = 0o7777;
@@ -144,7 +144,7 @@ pub fn create_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<bool, Writ
     if published.is_none() {
         return Ok(false);
     }
-    sync_parent(path)?;
+    make_durable(path)?;
     Ok(true)
 }
 
@@ -205,7 +205,7 @@ impl AtomicFile {
             .replace(&path)
             .map_err(WriteError::at(&path, Step::Rename))?;
         drop(file);
-        sync_parent(&path)
+        make_durable(&path)
     }
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
@@ -234,9 +234,19 @@ impl Write for AtomicFile {
 /// that content never stands under a wider mode than it shall have.
 fn finish(file: &File, path: &Utf8Path, mode: u32) -> Result<(), WriteError> {
     file.set_permissions(Permissions::from_mode(mode))
+        .and_then(|()| failpoint::reach_at("atomic.written", path))
         .map_err(WriteError::at(path, Step::SetMode))?;
-    file.sync_all()
+    flush::all(file, path)
+        .and_then(|()| failpoint::reach_at("atomic.flushed", path))
         .map_err(WriteError::at(path, Step::SyncFile))
+}
+
+/// Flushes the directory after the rename.
+fn make_durable(path: &Utf8Path) -> Result<(), WriteError> {
+    failpoint::reach_at("atomic.renamed", path)
+        .and_then(|()| dir::sync_parent(path))
+        .and_then(|()| failpoint::reach_at("atomic.durable", path))
+        .map_err(WriteError::at(path, Step::SyncDir))
 }
 
 fn mode_for(path: &Utf8Path, mode: Mode) -> io::Result<u32> {

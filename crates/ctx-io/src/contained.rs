@@ -8,7 +8,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use crate::file_id::lstat;
 use crate::open::FileKind;
-use crate::{dir, hint};
+use crate::{dir, failpoint, hint};
 
 /// A path that is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +122,11 @@ pub fn ensure_private_dir(path: &Utf8Path, mode: u32) -> Result<bool, PathError>
     }
     if created {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode))
+            .and_then(|()| failpoint::reach_at("dir.created", path))
             .map_err(failed("set the mode of"))?;
-        dir::sync_parent(path).map_err(failed("flush the directory of"))?;
+        dir::sync_parent(path)
+            .and_then(|()| failpoint::reach_at("dir.durable", path))
+            .map_err(failed("flush the directory of"))?;
     }
     Ok(created)
 }

@@ -6,6 +6,8 @@ use std::io;
 use camino::Utf8Path;
 use rustix::io::Errno;
 
+use crate::failpoint;
+
 /// The directory that holds `path` (`.` for a bare name).
 pub(crate) fn parent(path: &Utf8Path) -> &Utf8Path {
     match path.parent() {
@@ -18,7 +20,11 @@ pub(crate) fn parent(path: &Utf8Path) -> &Utf8Path {
 /// power cut. File systems that cannot flush a directory say EINVAL or ENOTSUP; there is nothing
 /// more to do on them.
 pub(crate) fn sync_parent(path: &Utf8Path) -> io::Result<()> {
-    match File::open(parent(path))?.sync_all() {
+    let flush = || {
+        failpoint::reach_at("fsync.dir", path)?;
+        File::open(parent(path))?.sync_all()
+    };
+    match flush() {
         Err(error)
             if matches!(
                 Errno::from_io_error(&error),

@@ -9,6 +9,7 @@
 //! | [`read`] | absence is `None`, everything else that is not a readable regular file is an error |
 //! | [`contained`] | a name cannot leave its directory; a symbolic link in place of a file of ours is refused |
 //! | [`process`] | what this machine and its user are called |
+//! | [`failpoint`] | steps at which a test can stop, fail or kill a process; nothing in a normal build |
 //!
 //! The crate knows no names: which path, which mode and how long to wait arrive as arguments. It
 //! is written for Unix; where the system does not tell something (no `/proc`), the answer is
@@ -30,7 +31,9 @@ pub mod append;
 pub mod atomic;
 pub mod contained;
 mod dir;
+pub mod failpoint;
 mod file_id;
+mod flush;
 mod hint;
 pub mod lock;
 mod open;

@@ -5,6 +5,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::failpoint;
+
 /// The answer of the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OsLock {
@@ -33,7 +35,8 @@ fn answer(ask: impl Fn() -> Result<(), TryLockError>) -> io::Result<OsLock> {
         return Ok(OsLock::Unsupported);
     }
     loop {
-        return match ask() {
+        let asked = failpoint::reach("os-lock.try").map_err(TryLockError::Error);
+        return match asked.and_then(|()| ask()) {
             Ok(()) => Ok(OsLock::Granted),
             Err(TryLockError::WouldBlock) => Ok(OsLock::Refused),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::file_id::FileId;
 use crate::os_lock::{self, OsLock};
-use crate::{dir, open, random};
+use crate::{dir, failpoint, open, random};
 
 const SUFFIX: &str = ".tmp";
 const RANDOM_BYTES: usize = 8;
@@ -66,11 +66,13 @@ impl TempFile {
                 Err(error) => return Err(error),
             };
             let name = TempName { path, keep: false };
+            failpoint::reach_at("temp.created", target)?;
             let os_lock = os_lock::try_exclusive(&file)?;
             // A sweep may have come between create and lock: it then has the lock, or has
             // already removed the name.
             let ours = FileId::of_path(&name.path)? == Some(FileId::of_file(&file)?);
             if os_lock != OsLock::Refused && ours {
+                failpoint::reach_at("temp.locked", target)?;
                 return Ok(TempFile {
                     name,
                     file,
@@ -132,13 +134,18 @@ impl Write for TempFile {
 }
 
 fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), Errno> {
+    failpoint::reach_at("temp.rename-new", to)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     rustix::fs::renameat_with(CWD, from.as_str(), CWD, to.as_str(), RenameFlags::NOREPLACE)
 }
 
 /// The other way to create-or-fail: a hard link. The first name is then removed by its guard.
 fn link_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<bool> {
     match std::fs::hard_link(from, to) {
-        Ok(()) => Ok(true),
+        Ok(()) => {
+            failpoint::reach_at("temp.linked", to)?;
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: house rules that no compiler checks.
 
+mod failpoints;
 mod layout;
 mod lines;
 mod tokens;
@@ -27,12 +28,15 @@ pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
             Vec::new()
         }
     };
+    let mut steps = failpoints::Steps::default();
     for text in &texts {
         findings.extend(lines::check(text));
         if text.is("rs") && !is_generated(text) {
             findings.extend(tokens::check(text, &names));
+            steps.read(text);
         }
     }
+    findings.extend(steps.findings());
     Ok(findings)
 }
 

@@ -36,7 +36,7 @@ use self::trouble::Trouble;
 use self::world::World;
 use crate::error::CheckError;
 use crate::finding::{self, Finding};
-use crate::run;
+use crate::program;
 
 const RULE: &str = "torture";
 
@@ -112,8 +112,8 @@ pub(crate) struct Options {
 /// Runs the scenarios and prints the table; true when nothing was found.
 pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError> {
     let program = match &options.program {
-        Some(program) => program.canonicalize_utf8()?,
-        None => program(root, !options.debug && !options.short)?,
+        Some(program) => given(program)?,
+        None => build(root, !options.debug && !options.short)?,
     };
     if options.short {
         return Ok(finding::print(short(&program)) == 0);
@@ -147,7 +147,25 @@ pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError
 
 /// The short version: the same rounds every time, with the development build.
 pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
-    Ok(short(&program(root, false)?))
+    Ok(short(&build(root, false)?))
+}
+
+/// The program as it is shipped, without failpoints.
+fn build(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
+    let failpoints = false;
+    program::build(
+        root,
+        program::Kind {
+            release,
+            failpoints,
+        },
+    )
+}
+
+fn given(path: &Utf8Path) -> Result<Utf8PathBuf, CheckError> {
+    let path = path.canonicalize_utf8()?;
+    program::check(&path, false)?;
+    Ok(path)
 }
 
 fn short(program: &Utf8Path) -> Vec<Finding> {
@@ -222,28 +240,4 @@ impl Scenario {
             notes.iter().for_each(|note| println!("  {note}"));
         }
     }
-}
-
-/// Builds the binary and says where it is.
-fn program(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
-    let mut command = run::cargo(root);
-    command.args(["build", "--quiet", "--package", "ctx-cli", "--bin", "ctx"]);
-    command.arg("--message-format=json-render-diagnostics");
-    if release {
-        command.arg("--release");
-    }
-    let output = run::capture(&mut command)?;
-    let messages = cargo_metadata::Message::parse_stream(output.as_bytes());
-    let mut built = None;
-    for message in messages {
-        if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
-            && artifact.target.name == "ctx"
-        {
-            built = artifact.executable;
-        }
-    }
-    built.ok_or_else(|| CheckError::Missing {
-        what: "cargo built no binary `ctx`".to_owned(),
-        hint: "run `cargo build --package ctx-cli` and see what it says".to_owned(),
-    })
 }

@@ -6,7 +6,9 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, DataDir};
-use ctx_io::{FileLock, Holder, LockError, Wait, atomic, ensure_private_dir, read_private};
+use ctx_io::{
+    FileLock, Holder, LockError, Wait, atomic, ensure_private_dir, failpoint, read_private,
+};
 use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
@@ -35,9 +37,11 @@ impl Claim {
     /// Takes a data directory that is there.
     pub(super) fn take_existing(dir: &DataDir, holder: &Holder<'_>) -> Result<Self, HubError> {
         let lock = FileLock::acquire(&dir.lock(), holder, Wait::No);
+        let lock = lock.map_err(|error| refused(dir, error))?;
+        failpoint::reach("hub.claimed").map_err(HubError::io("take", dir.path()))?;
         Ok(Self {
             dir: dir.clone(),
-            lock: Some(lock.map_err(|error| refused(dir, error))?),
+            lock: Some(lock),
             files: Vec::new(),
         })
     }
@@ -91,6 +95,8 @@ impl Claim {
     /// Removes the files and releases the directory.
     pub(super) fn release(mut self) -> Result<(), HubError> {
         let removed = self.remove_files();
+        let reached = failpoint::reach("hub.files-removed");
+        let removed = removed.and(reached.map_err(HubError::io("leave", self.dir.path())));
         let released = self.lock.take().map_or(Ok(()), FileLock::release);
         removed?;
         released.map_err(|source| HubError::Lock {
@@ -173,7 +179,9 @@ fn bind_private(path: &Utf8Path) -> io::Result<UnixListener> {
         std::fs::Permissions::from_mode(paths::PRIVATE_FILE_MODE),
     )?;
     // A socket needs no flush: after a power cut nobody listens on it anyway.
+    failpoint::reach("hub.socket-bound")?;
     fs_err::rename(&inside, path)?;
+    failpoint::reach("hub.socket-placed")?;
     fs_err::remove_dir(&private)?;
     Ok(listener)
 }

@@ -5,7 +5,7 @@ use std::io::{BufReader, ErrorKind};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, MirrorDir};
-use ctx_io::{atomic, refuse_symlink, sync_parent};
+use ctx_io::{atomic, failpoint, refuse_symlink, sync_parent};
 use fs_err::File;
 use jiff::Timestamp;
 
@@ -84,13 +84,16 @@ pub(super) fn swap(home: &MirrorDir, state: SyncState) -> Result<Vec<Utf8PathBuf
         };
         if keep {
             set_aside.push(move_aside(&old)?);
+            failpoint::reach_at("rebuild.set-aside", &old)?;
         }
         if has_new {
             fs_err::rename(&new, &old)?;
+            failpoint::reach_at("rebuild.moved", &old)?;
         }
     }
     // The renames are durable before the state that relies on them is written.
     sync_parent(&home.state())?;
+    failpoint::reach("rebuild.durable")?;
     write_state(
         home,
         &SyncState {
@@ -98,7 +101,9 @@ pub(super) fn swap(home: &MirrorDir, state: SyncState) -> Result<Vec<Utf8PathBuf
             ..state
         },
     )?;
+    failpoint::reach("rebuild.committed")?;
     fs_err::remove_dir_all(dir.path())?;
+    failpoint::reach("rebuild.swept")?;
     Ok(set_aside)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use ctx_config::paths::{self, ContextDir, MirrorDir};
-use ctx_io::{AppendFile, FileLock, Holder, LockRecord, ensure_private_dir};
+use ctx_io::{AppendFile, FileLock, Holder, LockRecord, ensure_private_dir, failpoint};
 
 use super::error::{Divergence, SyncError};
 use super::mirror;
@@ -84,6 +84,7 @@ pub(super) fn load_for_rebuild(
     let present = rebuild::files(&home)?;
     let dir = home.rebuild();
     ensure_private_dir(dir.path(), paths::PRIVATE_DIR_MODE)?;
+    failpoint::reach("rebuild.begun")?;
     Ok(SyncSession {
         lock,
         home,
@@ -257,6 +258,7 @@ impl SyncSession {
         for (&entry_type, entries) in &plan.new {
             let text: String = entries.iter().map(|entry| render(entry)).collect();
             files.push((entry_type, self.append(entry_type, &text)?));
+            failpoint::reach("sync.appended")?;
             applied.insert(entry_type, u64::try_from(entries.len()).unwrap_or(u64::MAX));
         }
         for (entry_type, (mut file, length)) in files {
@@ -266,7 +268,9 @@ impl SyncSession {
             of_type.length = length;
             of_type.modified_ns = facts.and_then(|facts| facts.modified_ns);
         }
+        failpoint::reach("sync.committing")?;
         self.write(next)?;
+        failpoint::reach("sync.committed")?;
         Ok((self, applied))
     }
 
@@ -287,7 +291,8 @@ impl SyncSession {
                 AppendFile::open(&path, paths::SHARED_FILE_MODE)?.sync()?;
             }
         }
-        self.write(self.state.clone())
+        self.write(self.state.clone())?;
+        Ok(failpoint::reach("sync.start-recorded")?)
     }
 
     fn write(&mut self, state: SyncState) -> Result<(), SyncError> {
@@ -305,6 +310,7 @@ impl SyncSession {
         }
         state.complete = true;
         self.write(state)?;
+        failpoint::reach("rebuild.complete")?;
         self.set_aside = rebuild::swap(&self.home, self.state.clone())?;
         self.state.complete = false;
         self.dir = self.home.clone();

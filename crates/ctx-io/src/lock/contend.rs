@@ -10,6 +10,7 @@ use super::record::{self, LockRecord, Why};
 use super::wait::Pace;
 use super::{FileLock, Holder, Wait};
 use crate::file_id::FileId;
+use crate::{failpoint, flush};
 
 /// The outcome of one try.
 enum Attempt {
@@ -72,7 +73,10 @@ fn take_over(path: &Utf8Path, holder: &Holder<'_>, opened: Opened) -> Result<Att
     let record = LockRecord::new(holder, true).map_err(at(LockStep::Create))?;
     let line = record.to_line().map_err(at(LockStep::Write))?;
     let length = record::append_line(&file, length, &line).map_err(at(LockStep::Write))?;
-    file.sync_data().map_err(at(LockStep::Sync))?;
+    failpoint::reach_at("lock.takeover-written", path).map_err(at(LockStep::Write))?;
+    flush::data(&file, path)
+        .and_then(|()| failpoint::reach_at("lock.taken-over", path))
+        .map_err(at(LockStep::Sync))?;
     if FileId::of_path(path).map_err(at(LockStep::Inspect))? != Some(id) {
         return Ok(Attempt::Moved);
     }

@@ -9,6 +9,7 @@ use camino::Utf8Path;
 
 use super::error::{LockError, LockStep};
 use super::record::{self, Content, LockRecord, Why};
+use crate::failpoint;
 use crate::file_id::{FileId, lstat};
 use crate::open::{self, OpenFailure};
 use crate::os_lock::{self, OsLock};
@@ -189,7 +190,12 @@ impl Opened {
 
 /// Removes the file; one that is already gone is no error.
 pub(super) fn unlink(path: &Utf8Path) -> Result<(), LockError> {
-    match std::fs::remove_file(path) {
+    let remove = || {
+        failpoint::reach_at("lock.unlinking", path)?;
+        std::fs::remove_file(path)?;
+        failpoint::reach_at("lock.unlinked", path)
+    };
+    match remove() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(LockError::at(path, LockStep::Remove)(error))
         }

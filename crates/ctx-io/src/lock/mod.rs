@@ -31,6 +31,7 @@ pub use record::{FORMAT, LockRecord, Why};
 
 use crate::file_id::FileId;
 use crate::temp::{self, TempFile};
+use crate::{failpoint, flush};
 
 /// Who takes the lock, for the record.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +117,8 @@ impl FileLock {
             let line = record.to_line().map_err(self.at(LockStep::Write))?;
             self.length = record::append_line(&self.file, self.length, &line)
                 .map_err(self.at(LockStep::Write))?;
+            failpoint::reach_at("lock.phase-written", &self.path)
+                .map_err(self.at(LockStep::Write))?;
         }
         self.record = record;
         Ok(())
@@ -137,13 +140,17 @@ impl FileLock {
         let mut temp = TempFile::create(path).map_err(at(LockStep::Create))?;
         let record = LockRecord::new(holder, temp.is_os_locked()).map_err(at(LockStep::Create))?;
         let line = record.to_line().map_err(at(LockStep::Write))?;
-        temp.write_all(&line).map_err(at(LockStep::Write))?;
+        temp.write_all(&line)
+            .and_then(|()| failpoint::reach_at("lock.written", path))
+            .map_err(at(LockStep::Write))?;
         // Without this a power cut may leave the name without the record: a lock that looks like
         // an older program's, which nobody may break.
-        temp.file().sync_data().map_err(at(LockStep::Sync))?;
+        flush::data(temp.file(), path)
+            .and_then(|()| failpoint::reach_at("lock.flushed", path))
+            .map_err(at(LockStep::Sync))?;
         let id = FileId::of_file(temp.file()).map_err(at(LockStep::Inspect))?;
         let published = temp.publish_new(path).map_err(at(LockStep::Publish))?;
-        Ok(published.map(|file| FileLock {
+        let lock = published.map(|file| FileLock {
             path: path.to_owned(),
             file,
             id,
@@ -151,7 +158,10 @@ impl FileLock {
             took_over: None,
             length: record::length_of(&line),
             released: false,
-        }))
+        });
+        // From here on a failure drops the lock, which releases it.
+        failpoint::reach_at("lock.linked", path).map_err(at(LockStep::Publish))?;
+        Ok(lock)
     }
 
     /// Unlinks while still holding, so that whoever gets the kernel's lock on this file next sees

@@ -25,6 +25,7 @@ fn role() {
         "lock-loop" => lock_loop(&dir),
         "write-loop" => write_loop(&dir),
         "limited" => limited(&dir),
+        "write-three" => write_three(&dir),
         "stranger" => stranger(&dir),
         other => panic!("no such role: {other}"),
     }
@@ -106,6 +107,18 @@ fn write_loop(dir: &Utf8Path) {
         if round == 0 {
             say("running");
         }
+    }
+}
+
+/// Writes three files and says of each how it went.
+fn write_three(dir: &Utf8Path) {
+    for name in ["a", "b", "c"] {
+        let mode = atomic::Mode::Exactly(0o600);
+        let answer = match atomic::write(&dir.join(name), name.as_bytes(), mode) {
+            Ok(()) => "written".to_owned(),
+            Err(error) => format!("{error}: {}", error.source).replace(dir.as_str(), "DIR"),
+        };
+        say(&format!("{name}: {answer}"));
     }
 }
 

@@ -13,6 +13,8 @@ mod child;
 mod contained;
 mod contention;
 mod crash;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod harness;
 mod limits;
 mod lock;

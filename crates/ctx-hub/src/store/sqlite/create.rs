@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use ctx_config::paths::DataDir;
+use ctx_io::failpoint;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::{connection, file, now, rows, schema, write};
@@ -48,7 +49,9 @@ fn build(dir: &DataDir, building: &Utf8Path) -> Result<Vec<Notice>, StoreError> 
     transaction
         .execute(LOG, rusqlite::params![hub_id.as_str(), head, created_at])
         .map_err(failed)?;
+    failpoint::reach("store.filling").map_err(|error| failed(rows::failed(error)))?;
     transaction.commit().map_err(failed)?;
+    failpoint::reach("store.filled").map_err(|error| failed(rows::failed(error)))?;
     finish(connection).map_err(failed)?;
     Ok(notices)
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::PRIVATE_FILE_MODE;
+use ctx_io::failpoint;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use super::schema;
@@ -112,16 +113,19 @@ pub(super) fn create_private(path: &Utf8Path) -> Result<(), StoreError> {
         .create_new(true)
         .mode(PRIVATE_FILE_MODE)
         .open(path)
-        .map(drop)
+        .and_then(|_| failpoint::reach("store.created"))
         .map_err(io_error(path, "create"))
 }
 
 /// Gives the finished database at `building` its `place`, durably.
 pub(super) fn publish(building: &Utf8Path, place: &Utf8Path) -> Result<(), StoreError> {
     fs_err::File::open(building)
-        .and_then(|file| file.sync_all())
+        .and_then(|file| failpoint::reach("store.flushing").and_then(|()| file.sync_all()))
+        .and_then(|()| failpoint::reach("store.finished"))
         .map_err(io_error(building, "flush"))?;
-    fs_err::rename(building, place).map_err(io_error(place, "put the new store at"))?;
+    fs_err::rename(building, place)
+        .and_then(|()| failpoint::reach("store.placed"))
+        .map_err(io_error(place, "put the new store at"))?;
     ctx_io::sync_parent(place)
         .map_err(|error| io_error(place, "flush the directory of")(error.source))
 }

@@ -61,6 +61,17 @@ pub(super) fn store_error(path: &Utf8Path, source: Arc<rusqlite::Error>) -> Stor
     }
 }
 
+/// What the engine says when it meets `error` of the operating system: for steps that fail on
+/// purpose.
+pub(super) fn failed(error: std::io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull => rusqlite::ffi::SQLITE_FULL,
+        _ => rusqlite::ffi::SQLITE_IOERR_FSYNC,
+    };
+    let code = rusqlite::ffi::Error::new(code);
+    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
+}
+
 /// The first 64 bits of SHA-256 of an id. Ids are compared themselves once their hashes agree.
 pub(super) fn id_hash(id: &str) -> i64 {
     let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();

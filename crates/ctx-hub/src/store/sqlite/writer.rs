@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use camino::Utf8PathBuf;
 use ctx_config::limits;
+use ctx_io::failpoint;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -186,7 +187,10 @@ impl Writer {
         if head != self.head {
             write::set_head(&transaction, head).map_err(Arc::new)?;
         }
+        failpoint::reach("store.committing").map_err(|error| Arc::new(rows::failed(error)))?;
         transaction.commit().map_err(Arc::new)?;
+        // Too late to fail: it is on disk.
+        failpoint::reach("store.committed").ok();
         Ok(head)
     }
 }

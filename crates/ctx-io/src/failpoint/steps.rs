@@ -1,0 +1,74 @@
+//! The list of all steps. `cargo xtask tidy` holds it against the calls in the code.
+
+/// Every step that a rule can name, in every crate of the workspace. What follows the dot has
+/// happened; of `os-lock.try`, `fsync.file`, `fsync.dir`, `temp.rename-new` and what ends in
+/// `-ing` it is about to.
+pub const STEPS: &[&str] = &[
+    // The operating system's answers.
+    "os-lock.try",
+    "fsync.file",
+    "fsync.dir",
+    // A temporary file, named by its target: made, and locked.
+    "temp.created",
+    "temp.locked",
+    // The rename that fails if something is there; where it is refused with EINVAL, ENOSYS or
+    // EOPNOTSUPP a hard link does the same, and for an instant both names exist.
+    "temp.rename-new",
+    "temp.linked",
+    // A file replaced as a whole, or created whole.
+    "atomic.written",
+    "atomic.flushed",
+    "atomic.renamed",
+    "atomic.durable",
+    // A file that grows.
+    "append.created",
+    "append.opened",
+    "append.cut",
+    "append.written",
+    "append.flushed",
+    "append.durable",
+    // A directory of ours: made, with its mode, durable.
+    "dir.created",
+    "dir.durable",
+    // The lock. From `lock.linked` on it is visible.
+    "lock.written",
+    "lock.flushed",
+    "lock.linked",
+    "lock.takeover-written",
+    "lock.taken-over",
+    "lock.phase-written",
+    "lock.unlinking",
+    "lock.unlinked",
+    // A sync: the lengths recorded from which a mirror of unknown history goes on; a type appended,
+    // before the next; all appended and flushed, before the commit; the commit.
+    "sync.start-recorded",
+    "sync.appended",
+    "sync.committing",
+    "sync.committed",
+    // A full sync: its folder made; the new mirror complete; an old file set aside; a new file in
+    // place of the old one; all of them durable; the state in place; the folder gone.
+    "rebuild.begun",
+    "rebuild.complete",
+    "rebuild.set-aside",
+    "rebuild.moved",
+    "rebuild.durable",
+    "rebuild.committed",
+    "rebuild.swept",
+    // A new store: an empty file; filled with what an older hub left, and that committed; flushed;
+    // in its place.
+    "store.created",
+    "store.filling",
+    "store.filled",
+    "store.flushing",
+    "store.finished",
+    "store.placed",
+    // The store's writer. An error at `store.committing` fails the transaction.
+    "store.committing",
+    "store.committed",
+    // A hub that starts: the directory taken, the socket bound beside its place, and in it; one
+    // that stops: its files removed, its lock not yet.
+    "hub.claimed",
+    "hub.socket-bound",
+    "hub.socket-placed",
+    "hub.files-removed",
+];

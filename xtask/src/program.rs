@@ -1,0 +1,140 @@
+//! The program `ctx` as other steps run it: built, kept from later builds, and checked to be the
+//! build that was asked for.
+//!
+//! Cargo puts every build of a program to the same path, whatever its features: a test run with all
+//! features leaves one with failpoints there. So each kind is copied to a name of its own.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::error::CheckError;
+use crate::run;
+
+/// With failpoints, `list` in this variable prints the names of the steps.
+const VARIABLE: &str = "CTX_FAILPOINTS";
+/// The folder of the copies in the target directory.
+const COPIES: &str = "xtask";
+
+/// How the program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// With optimizations, as it is shipped.
+    pub(crate) release: bool,
+    /// With the named steps at which it can be stopped, as it is never shipped.
+    pub(crate) failpoints: bool,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match (self.release, self.failpoints) {
+            (false, false) => "ctx-debug",
+            (true, false) => "ctx-release",
+            (false, true) => "ctx-debug-failpoints",
+            (true, true) => "ctx-release-failpoints",
+        }
+    }
+}
+
+/// Builds the program and says where its copy is.
+pub(crate) fn build(root: &Utf8Path, kind: Kind) -> Result<Utf8PathBuf, CheckError> {
+    let mut command = run::cargo(root);
+    command.args(["build", "--quiet", "--package", "ctx-cli", "--bin", "ctx"]);
+    command.arg("--message-format=json-render-diagnostics");
+    if kind.release {
+        command.arg("--release");
+    }
+    if kind.failpoints {
+        command.args(["--features", "failpoints"]);
+    }
+    let output = run::capture(&mut command)?;
+    let mut built = None;
+    for message in cargo_metadata::Message::parse_stream(output.as_bytes()) {
+        if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
+            && artifact.target.name == "ctx"
+        {
+            built = artifact.executable;
+        }
+    }
+    let built = built.ok_or_else(|| CheckError::Missing {
+        what: "cargo built no binary `ctx`".to_owned(),
+        hint: "run `cargo build --package ctx-cli` and see what it says".to_owned(),
+    })?;
+    let copy = keep(root, &built, kind.name())?;
+    check(&copy, kind.failpoints)?;
+    Ok(copy)
+}
+
+/// Copies the program to a name of its own. A copy that runs is not written over: it is replaced.
+fn keep(root: &Utf8Path, built: &Utf8Path, name: &str) -> Result<Utf8PathBuf, CheckError> {
+    let folder = crate::deps::metadata(root)?.target_directory.join(COPIES);
+    fs_err::create_dir_all(&folder)?;
+    let copy = folder.join(name);
+    let new = folder.join(format!("{name}.{}", std::process::id()));
+    fs_err::copy(built, &new)?;
+    fs_err::rename(&new, &copy)?;
+    Ok(copy)
+}
+
+/// Checks that `program` has failpoints, or that it has none.
+pub(crate) fn check(program: &Utf8Path, failpoints: bool) -> Result<(), CheckError> {
+    let found = !steps(program)?.is_empty();
+    if found == failpoints {
+        return Ok(());
+    }
+    let (has, wanted) = if found {
+        ("has failpoints", "without the feature `failpoints`")
+    } else {
+        ("has no failpoints", "with `--features failpoints`")
+    };
+    Err(CheckError::Missing {
+        what: format!("{program} {has}"),
+        hint: format!("build it {wanted}"),
+    })
+}
+
+/// The named steps at which `program` can be stopped; none of a normal build, to which the
+/// variable means nothing.
+pub(crate) fn steps(program: &Utf8Path) -> Result<Vec<String>, CheckError> {
+    let mut command = Command::new(program);
+    let answer = run::capture(command.arg("--version").env(VARIABLE, "list"))?;
+    if answer.starts_with("ctx ") {
+        return Ok(Vec::new());
+    }
+    Ok(answer.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Sandbox;
+
+    fn script(sandbox: &Sandbox, name: &str, body: &str) -> Utf8PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        sandbox.write(name, &format!("#!/bin/sh\n{body}\n"));
+        let path = sandbox.root().join(name);
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_build_with_failpoints_is_told_from_one_without() {
+        let sandbox = Sandbox::new();
+        let normal = script(&sandbox, "normal", "echo ctx 1.2.3");
+        let other = script(
+            &sandbox,
+            "other",
+            "[ $CTX_FAILPOINTS = list ] && echo a.b && echo c.d",
+        );
+        assert_eq!(steps(&normal).unwrap(), Vec::<String>::new());
+        assert_eq!(steps(&other).unwrap(), ["a.b", "c.d"]);
+        assert!(check(&normal, false).is_ok() && check(&other, true).is_ok());
+        for (program, wanted, said) in [
+            (&normal, true, "has no failpoints"),
+            (&other, false, "has failpoints"),
+        ] {
+            let error = check(program, wanted).unwrap_err();
+            assert!(error.to_string().ends_with(said), "{error}");
+        }
+    }
+}
