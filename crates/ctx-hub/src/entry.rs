@@ -2,7 +2,7 @@
 
 use ctx_config::limits;
 
-use crate::types::{EntryId, EntryType, Sequence};
+use crate::types::{Chain, EntryId, EntryType, Sequence};
 
 /// What a publisher says of itself. The hub does not vouch for it; empty means not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,6 +171,9 @@ pub struct Entry {
     pub sequence: Sequence,
     /// What the publisher says of itself.
     pub meta: EntryMeta,
+    /// The rolling hash of the hub's log at this entry; `None` when it is not known: an older hub
+    /// has none, and no mirror file keeps it.
+    pub chain: Option<Chain>,
 }
 
 #[cfg(test)]

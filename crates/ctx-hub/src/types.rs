@@ -323,6 +323,54 @@ macro_rules! hex_id {
 hex_id!(HubId);
 hex_id!(ClientId);
 
+/// The rolling hash of a hub's log at one entry: 128 bits, written as 32 lower-case hex digits. It
+/// covers that entry and all before it, so whoever knows it can tell whether a log is the one that
+/// the entry was read from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chain(u128);
+
+impl Chain {
+    const BYTES: usize = 16;
+
+    /// The hash with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// The bytes of the hash.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chain({self})")
+    }
+}
+
+impl FromStr for Chain {
+    type Err = InvalidId;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        Some(given)
+            .filter(|given| crate::secret::is_lower_hex(given, Self::BYTES))
+            .and_then(|given| u128::from_str_radix(given, 16).ok())
+            .map(Self)
+            .ok_or_else(|| InvalidId {
+                given: presentable(given),
+            })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,5 +420,27 @@ mod tests {
         assert_ne!(one, HubId::random().unwrap());
         assert_eq!(one.as_str().parse(), Ok(one.clone()));
         assert!("ABCDEF".parse::<ClientId>().is_err());
+    }
+
+    #[test]
+    fn a_hash_of_the_log_reads_back_and_nothing_else_is_one() {
+        for text in [
+            &"0".repeat(32),
+            "00ffee00000000000000000000000001",
+            &"f".repeat(32),
+        ] {
+            let chain: Chain = text.parse().unwrap();
+            assert_eq!(chain.to_string(), text);
+            assert_eq!(Chain::from_bytes(chain.to_bytes()), chain);
+        }
+        for text in [
+            "",
+            "0",
+            &"F".repeat(32),
+            &"0".repeat(33),
+            &format!("+{}", "0".repeat(31)),
+        ] {
+            assert!(text.parse::<Chain>().is_err(), "{text}");
+        }
     }
 }

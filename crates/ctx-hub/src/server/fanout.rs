@@ -201,7 +201,7 @@ mod tests {
     use crate::entry::{EntryDraft, EntryMeta};
     use crate::secret::TokenHash;
     use crate::store::{Client, Statistics, StoreError};
-    use crate::types::{EntryId, EntryType, HubId, ProjectName};
+    use crate::types::{Chain, EntryId, EntryType, HubId, ProjectName};
 
     /// A log in which something is stored at the worst moment: after a page was read, before the
     /// reader has it.
@@ -234,6 +234,7 @@ mod tests {
                 timestamp: 0,
                 sequence,
                 meta: EntryMeta::default(),
+                chain: None,
             });
             self.head.send_replace(sequence);
         }
@@ -259,6 +260,10 @@ mod tests {
                 self.store();
             }
             Ok(page)
+        }
+
+        async fn chain_at(&self, _: Sequence) -> Result<Option<Chain>, StoreError> {
+            Ok(None)
         }
 
         async fn append(

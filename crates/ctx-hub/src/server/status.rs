@@ -39,6 +39,7 @@ pub(super) fn no_random(error: getrandom::Error) -> Status {
 pub(super) fn of_store(error: StoreError) -> Status {
     match error {
         StoreError::Closed => return stopping(),
+        StoreError::Revoked { .. } => return unauthenticated(),
         StoreError::ProjectExists { .. } => return Status::already_exists(error.to_string()),
         _ => tracing::error!(error = report(&error), "the store failed"),
     }

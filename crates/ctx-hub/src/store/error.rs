@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use crate::types::{EmptyId, InvalidId, ProjectName, ProjectNameError, Sequence, UnknownType};
+use crate::types::{
+    ClientId, EmptyId, InvalidId, ProjectName, ProjectNameError, Sequence, UnknownType,
+};
 
 /// What an engine said. It is shared because one failed transaction answers many callers.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -22,6 +24,12 @@ pub enum StoreError {
     ProjectExists {
         /// The project.
         project: ProjectName,
+    },
+    /// The client's token has been ended, at the latest just before. Nothing was stored.
+    #[error("client {client} is revoked")]
+    Revoked {
+        /// The client.
+        client: ClientId,
     },
     /// There is no room to write: a full disk, a quota, a file size limit. Nothing was stored;
     /// reads go on, and writes do as soon as there is room.
@@ -212,6 +220,7 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Closed | Self::Random { .. } => None,
+            Self::Revoked { .. } => Some("register again".to_owned()),
             Self::ProjectExists { .. } => Some(
                 "choose another project name, or have the hub's operator revoke the client that \
                  has it"

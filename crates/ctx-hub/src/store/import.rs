@@ -21,7 +21,7 @@ pub(super) struct OldFiles {
 
 /// An entry of an older hub. It keeps the sequence that it has: projects have cursors past it.
 pub(super) struct OldEntry {
-    pub(super) sequence: i64,
+    pub(super) sequence: Sequence,
     pub(super) id: EntryId,
     pub(super) entry_type: EntryType,
     pub(super) origin: String,
@@ -39,7 +39,7 @@ pub(super) struct OldClient {
 
 /// What an older hub knew of its log.
 pub(super) struct OldMeta {
-    pub(super) sequence_counter: i64,
+    pub(super) sequence_counter: Sequence,
     pub(super) created_at: Option<i64>,
 }
 
@@ -144,7 +144,7 @@ impl OldFiles {
             lines: open(&path)?.map(BufReader::new),
             path,
             line: 0,
-            previous: 0,
+            previous: Sequence::START,
             buffer: Vec::new(),
             torn: None,
         })
@@ -181,7 +181,7 @@ pub(super) struct Entries {
     path: Utf8PathBuf,
     lines: Option<BufReader<File>>,
     line: u64,
-    previous: i64,
+    previous: Sequence,
     buffer: Vec<u8>,
     torn: Option<Notice>,
 }
@@ -230,12 +230,12 @@ impl Entries {
 }
 
 /// A line as an entry. Limits are not checked: what was accepted once is kept.
-fn check(line: EntryLine, previous: i64) -> Result<OldEntry, ImportFault> {
+fn check(line: EntryLine, previous: Sequence) -> Result<OldEntry, ImportFault> {
     let sequence = storable(line.sequence)?;
     if sequence <= previous {
         return Err(ImportFault::NotRising {
-            previous: Sequence::new(previous.unsigned_abs()),
-            found: Sequence::new(line.sequence),
+            previous,
+            found: sequence,
         });
     }
     Ok(OldEntry {
@@ -264,8 +264,10 @@ fn unix_seconds(given: &str) -> Result<i64, ImportFault> {
         })
 }
 
-fn storable(sequence: u64) -> Result<i64, ImportFault> {
-    i64::try_from(sequence).map_err(|_| ImportFault::SequenceTooLarge { found: sequence })
+fn storable(sequence: u64) -> Result<Sequence, ImportFault> {
+    i64::try_from(sequence)
+        .map(|_| Sequence::new(sequence))
+        .map_err(|_| ImportFault::SequenceTooLarge { found: sequence })
 }
 
 /// Reads a small file as one document; a missing one reads as the default.

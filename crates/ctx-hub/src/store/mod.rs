@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
-use crate::types::{ClientId, EntryType, HubId, ProjectName, Sequence, TypeSet};
+use crate::types::{Chain, ClientId, EntryType, HubId, ProjectName, Sequence, TypeSet};
 
+mod chain;
 mod error;
 mod import;
 mod notice;
@@ -80,6 +81,9 @@ pub trait Store: Send + Sync + 'static {
     /// again and answers the sequence that it has.
     ///
     /// # Errors
+    /// [`StoreError::Revoked`] when the client's token has been ended, however short before: once
+    /// [`Store::revoke`] has answered, nothing of the client is stored any more. Whether it was
+    /// ever registered is not asked: the caller has authenticated it.
     /// [`StoreError::Full`] when there is no room, [`StoreError::Unavailable`] and its kin
     /// otherwise. Nothing of `drafts` was acknowledged; sending it again is safe, as ids are
     /// stored once.
@@ -95,6 +99,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read, or holds something that no entry can be made of.
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// The rolling hash of the log up to `sequence`: the one at the last entry that is not behind
+    /// it, or [`Chain::genesis`] before the first one; `None` when the log does not reach so far.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError>;
 
     /// Registers `project` with a token of hash `token`.
     ///

@@ -17,6 +17,13 @@ pub enum Notice {
         /// How many clients.
         clients: u64,
     },
+    /// The store was written by an older version and is one of this version now.
+    Upgraded {
+        /// The store.
+        path: Utf8PathBuf,
+        /// How many entries the rolling hash of the log was computed for.
+        entries: u64,
+    },
     /// The last line of an older hub's entries breaks off and was left out.
     TornLine {
         /// The file.
@@ -58,6 +65,11 @@ impl fmt::Display for Notice {
                     ", and {file} still holds tokens in the clear: delete it once the hub runs well"
                 )
             }
+            Self::Upgraded { path, entries } => write!(
+                f,
+                "upgraded {path}: the rolling hash of the log was computed for {entries} entries; \
+                 older versions of ctx cannot open it any more"
+            ),
             Self::TornLine { path, line, bytes } => write!(
                 f,
                 "line {line}, the last of {path}, breaks off after {bytes} bytes and was left \

@@ -115,6 +115,7 @@ fn read_entry(rest: &[u8], comment: Comment, entry_type: EntryType) -> Option<En
             tool,
             via,
         },
+        chain: None,
     })
 }
 

@@ -18,6 +18,7 @@ pub(super) fn entry(sequence: u64, entry_type: EntryType, content: &str) -> Entr
         timestamp: 1_781_136_000,
         sequence: Sequence::new(sequence),
         meta: EntryMeta::default(),
+        chain: None,
     }
 }
 
@@ -111,6 +112,7 @@ pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
                         tool,
                         via,
                     },
+                    chain: None,
                 }
             })
             .collect()

@@ -101,6 +101,7 @@ pub fn entry_from_wire(message: wire::EntryMsg) -> Result<Entry, ConvertError> {
         timestamp,
         sequence: Sequence::new(sequence),
         meta: meta_from_wire(meta),
+        chain: None,
     })
 }
 
@@ -115,6 +116,7 @@ pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
         timestamp,
         sequence,
         meta,
+        chain: _,
     } = entry;
     wire::EntryMsg {
         id: id.as_str().to_owned(),

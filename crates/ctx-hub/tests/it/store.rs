@@ -6,8 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_hub::entry::{Entry, EntryDraft, EntryMeta};
 use ctx_hub::store::{Client, Notice, PageQuery, SqliteStore, Store, StoreError};
-use ctx_hub::types::{EntryId, EntryType, Sequence, TypeSet};
+use ctx_hub::types::{Chain, EntryId, EntryType, Sequence, TypeSet};
 
+mod chain;
 #[macro_use]
 mod conformance;
 mod crash;
@@ -62,6 +63,17 @@ fn refused(data: &DataDir) -> StoreError {
         Ok(_) => panic!("the store was opened"),
         Err(error) => error,
     }
+}
+
+/// Every entry has the hash that follows from the one before it; answers the hash of the last.
+async fn chained(store: &dyn Store) -> Chain {
+    let mut chain = Chain::genesis(store.hub_id());
+    for entry in everything(store).await {
+        chain = chain.after(&entry);
+        assert_eq!(entry.chain, Some(chain), "at {}", entry.sequence);
+        assert_eq!(store.chain_at(entry.sequence).await.unwrap(), Some(chain));
+    }
+    chain
 }
 
 fn notices(data: &DataDir) -> Vec<Notice> {

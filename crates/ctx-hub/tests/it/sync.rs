@@ -100,6 +100,7 @@ pub(crate) fn entry(sequence: u64, entry_type: EntryType, content: &str) -> Entr
         timestamp: 1_781_136_000,
         sequence: Sequence::new(sequence),
         meta: EntryMeta::default(),
+        chain: None,
     }
 }
 

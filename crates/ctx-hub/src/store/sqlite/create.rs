@@ -7,13 +7,16 @@ use ctx_config::paths::DataDir;
 use ctx_io::failpoint;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
+use super::write::Tip;
 use super::{connection, file, now, rows, schema, write};
+use crate::store::chain::Fields;
 use crate::store::error::{ImportFault, StoreError};
 use crate::store::import::{Entries, OldFiles};
 use crate::store::notice::Notice;
-use crate::types::HubId;
+use crate::types::{Chain, HubId, Sequence};
 
-const LOG: &str = "INSERT INTO log (one, hub_id, head, created_at) VALUES (1, ?1, ?2, ?3)";
+const LOG: &str =
+    "INSERT INTO log (one, hub_id, head, created_at, chain) VALUES (1, ?1, ?2, ?3, ?4)";
 
 /// Makes the store of `dir` under a name of its own and gives it its place once it is whole. Until
 /// then nothing stands there: whatever stops this, the next call starts over.
@@ -42,13 +45,17 @@ fn build(dir: &DataDir, building: &Utf8Path) -> Result<Vec<Notice>, StoreError> 
         .and_then(|()| schema::migrate(&mut connection, schema::MIGRATIONS))
         .map_err(failed)?;
     let transaction = connection.transaction().map_err(failed)?;
-    let (head, created_at) = match OldFiles::find(dir)? {
-        Some(old) => import(&transaction, &old, &failed, &mut notices)?,
-        None => (0, now()),
+    let mut tip = Tip {
+        head: Sequence::START,
+        chain: Chain::genesis(&hub_id),
     };
-    transaction
-        .execute(LOG, rusqlite::params![hub_id.as_str(), head, created_at])
-        .map_err(failed)?;
+    let created_at = match OldFiles::find(dir)? {
+        Some(old) => import(&transaction, &old, &mut tip, &failed, &mut notices)?,
+        None => now(),
+    };
+    let (head, chain) = (rows::bound(tip.head), tip.chain.to_bytes());
+    let log = rusqlite::params![hub_id.as_str(), head, created_at, chain];
+    transaction.execute(LOG, log).map_err(failed)?;
     failpoint::reach("store.filling").map_err(|error| failed(rows::failed(error)))?;
     transaction.commit().map_err(failed)?;
     failpoint::reach("store.filled").map_err(|error| failed(rows::failed(error)))?;
@@ -62,39 +69,40 @@ fn finish(connection: Connection) -> rusqlite::Result<()> {
     connection.close().map_err(|(_, error)| error)
 }
 
-/// Takes over what an older hub left; answers its head and when it was made.
+/// Takes over what an older hub left, which `tip` is the end of afterwards; answers when it was
+/// made.
 fn import(
     transaction: &Transaction<'_>,
     old: &OldFiles,
+    tip: &mut Tip,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
     notices: &mut Vec<Notice>,
-) -> Result<(i64, i64), StoreError> {
+) -> Result<i64, StoreError> {
     let meta = old.meta()?;
     let clients = import_clients(transaction, old, failed)?;
     let mut entries = old.entries()?;
-    let (count, last) = import_entries(transaction, &mut entries, failed)?;
+    let count = import_entries(transaction, &mut entries, tip, failed)?;
     notices.push(Notice::Imported {
         path: old.path().to_owned(),
         entries: count,
         clients,
     });
     notices.extend(entries.into_notice());
-    Ok((
-        meta.sequence_counter.max(last),
-        meta.created_at.unwrap_or_else(now),
-    ))
+    tip.head = tip.head.max(meta.sequence_counter);
+    Ok(meta.created_at.unwrap_or_else(now))
 }
 
-/// Stores the entries under the sequences that they have; answers how many, and the last of them.
+/// Stores the entries under the sequences that they have; answers how many.
 fn import_entries(
     transaction: &Transaction<'_>,
     entries: &mut Entries,
+    tip: &mut Tip,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
-) -> Result<(u64, i64), StoreError> {
+) -> Result<u64, StoreError> {
     let mut tally = write::Tally::new();
-    let (mut count, mut last) = (0, 0);
+    let mut count = 0;
     while let Some(entry) = entries.next()? {
-        let new = write::NewEntry {
+        let new = Fields {
             sequence: entry.sequence,
             id: entry.id.as_str(),
             entry_type: entry.entry_type,
@@ -103,13 +111,12 @@ fn import_entries(
             meta: &entry.meta,
             content: &entry.content,
         };
-        write::insert(transaction, new).map_err(failed)?;
+        write::insert(transaction, tip, &new).map_err(failed)?;
         *tally.entry((entry.origin, entry.entry_type)).or_default() += 1;
         count += 1;
-        last = entry.sequence;
     }
     write::count(transaction, &tally).map_err(failed)?;
-    Ok((count, last))
+    Ok(count)
 }
 
 /// Registers the clients under the ids that they have, each with the hash of its token.

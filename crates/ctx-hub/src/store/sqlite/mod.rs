@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `file` | what the file is before the engine touches it; how a new one takes its place |
 //! | `create` | a new store, with what an older hub left |
-//! | `schema` | migrations |
+//! | `schema` | migrations; `rehash` is the part of one that SQL cannot do |
 //! | `connection` | how the database is opened |
 //! | `writer` | the thread that writes, in groups; `write` has its statements |
 //! | `readers` | the connections that read; `read` has their statements |
@@ -22,18 +22,20 @@ use tokio::sync::{mpsc, watch};
 
 use self::readers::Readers;
 use self::wal::Checkpoints;
+use self::write::Tip;
 use self::writer::Job;
 use super::error::{Damage, StoreError};
 use super::{Client, Notice, PageQuery, Statistics, Store};
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
-use crate::types::{ClientId, HubId, ProjectName, Sequence};
+use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
 
 mod connection;
 mod create;
 mod file;
 mod read;
 mod readers;
+mod rehash;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -61,7 +63,9 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the store of the data directory `dir`, which has to exist, and says what the
-    /// operator should know. Takes the same time however long the log is.
+    /// operator should know. Takes the same time however long the log is, but once: a store of an
+    /// older version is read as a whole while it is upgraded, in one transaction, which needs
+    /// about as much room on the disk as the store has.
     ///
     /// Without a store, one is made: empty, or from the files of an older hub. It appears under
     /// its name only once it is whole, so a crash in between starts over.
@@ -72,12 +76,21 @@ impl SqliteStore {
     /// be imported, and no store was made. Others when the system refuses.
     pub fn open(dir: &DataDir) -> Result<(Self, Vec<Notice>), StoreError> {
         let path = dir.store();
-        let notices = if file::exists(&path)? {
+        let mut notices = if file::exists(&path)? {
             torn::look(&path)?.into_iter().collect()
         } else {
             create::create(dir)?
         };
-        let (connection, hub_id, head) = open_checked(&path)?;
+        let Opened {
+            connection,
+            hub_id,
+            head,
+            rehashed,
+        } = open_checked(&path)?;
+        notices.extend(rehashed.map(|entries| Notice::Upgraded {
+            path: path.clone(),
+            entries,
+        }));
         // Or what a crash left behind a torn end would still be there at the next look.
         wal::empty(&connection);
         let checkpoints = Checkpoints::start(&path)?;
@@ -98,7 +111,7 @@ impl SqliteStore {
     async fn write<T: Send + 'static>(
         &self,
         weight: usize,
-        work: impl FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let queue = lock(&self.queue).clone().ok_or(StoreError::Closed)?;
         let (job, answer) = writer::job(self.path.clone(), weight, work);
@@ -107,14 +120,23 @@ impl SqliteStore {
     }
 }
 
+/// A database that is ready to be written to.
+struct Opened {
+    connection: Connection,
+    hub_id: HubId,
+    head: Sequence,
+    /// For how many entries the rolling hash was computed, if it was.
+    rehashed: Option<u64>,
+}
+
 /// Opens the database for writing, brings it to the known format and checks what can be checked
 /// at once.
-fn open_checked(path: &Utf8Path) -> Result<(Connection, HubId, Sequence), StoreError> {
+fn open_checked(path: &Utf8Path) -> Result<Opened, StoreError> {
     let failed = |error| rows::store_error(path, Arc::new(error));
     let mut connection = connection::writer(path).map_err(failed)?;
     // Once more: the write-ahead log may hold a header that the file does not have yet.
     file::refuse_newer(path, schema::format(&connection).map_err(failed)?)?;
-    schema::migrate(&mut connection, schema::MIGRATIONS).map_err(failed)?;
+    let rehashed = schema::migrate(&mut connection, schema::MIGRATIONS).map_err(failed)?;
     let (hub_id, head) = read::log(&connection).map_err(failed)?;
     let last = read::last(&connection).map_err(failed)?;
     if last > head {
@@ -124,7 +146,12 @@ fn open_checked(path: &Utf8Path) -> Result<(Connection, HubId, Sequence), StoreE
             source,
         });
     }
-    Ok((connection, hub_id, head))
+    Ok(Opened {
+        connection,
+        hub_id,
+        head,
+        rehashed,
+    })
 }
 
 #[async_trait]
@@ -142,17 +169,30 @@ impl Store for SqliteStore {
         client: &Client,
         drafts: Vec<EntryDraft>,
     ) -> Result<Vec<Sequence>, StoreError> {
-        let origin = client.project.clone();
+        let Client { id, project, .. } = client.clone();
         let weight = drafts.iter().map(|draft| draft.content().len()).sum();
-        self.write(weight, move |connection, head| {
-            write::append(connection, head, origin.as_str(), &drafts)
+        let stored = self.write(weight, move |connection, tip| {
+            // In the transaction that stores: whoever was told that the token has ended can rely
+            // on it, even while a publish that was let in before waits in line.
+            if write::is_revoked(connection, &id)? {
+                return Ok(None);
+            }
+            write::append(connection, tip, project.as_str(), &drafts).map(Some)
+        });
+        stored.await?.ok_or_else(|| StoreError::Revoked {
+            client: client.id.clone(),
         })
-        .await
     }
 
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
         self.readers
             .ask(move |connection| read::page(connection, &query))
+            .await
+    }
+
+    async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError> {
+        self.readers
+            .ask(move |connection| read::chain_at(connection, sequence))
             .await
     }
 

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::rows::{self, client_columns, entry_columns};
+use super::write::Tip;
 use crate::entry::Entry;
 use crate::secret::TokenHash;
 use crate::store::{Client, PageQuery, Statistics};
-use crate::types::{EntryType, HubId, Sequence};
+use crate::types::{Chain, EntryType, HubId, Sequence};
 
 /// A range of entries of every type.
 pub(super) const RANGE: &str = concat!(
@@ -25,7 +26,11 @@ pub(super) const ONE: &str = concat!(
 );
 /// The last entry.
 pub(super) const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM entries";
+/// The hash at the last entry up to a sequence.
+pub(super) const CHAIN_AT: &str =
+    "SELECT chain FROM entries WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1";
 const LOG: &str = "SELECT hub_id, head FROM log";
+const TIP: &str = "SELECT head, chain FROM log";
 const COUNTS: &str = "SELECT origin, type, entries FROM counts ORDER BY origin, type";
 const LIVE: &str = "SELECT count(*) FROM clients WHERE revoked_at IS NULL";
 const BY_TOKEN: &str = concat!(
@@ -43,12 +48,35 @@ const CLIENTS: &str = concat!(
 /// The identity of the log and its head.
 pub(super) fn log(connection: &Connection) -> rusqlite::Result<(HubId, Sequence)> {
     connection.query_row(LOG, [], |row| {
-        let id = row
-            .get::<_, String>(0)?
-            .parse()
-            .map_err(|e| rows::unfit(0, e))?;
-        Ok((id, rows::sequence(row, 1)?))
+        Ok((rows::hub_id(row, 0)?, rows::sequence(row, 1)?))
     })
+}
+
+/// Where the log ends.
+pub(super) fn tip(connection: &Connection) -> rusqlite::Result<Tip> {
+    connection.prepare_cached(TIP)?.query_row([], |row| {
+        Ok(Tip {
+            head: rows::sequence(row, 0)?,
+            chain: rows::chain(row, 1)?,
+        })
+    })
+}
+
+/// The hash of the log up to `sequence`; `None` beyond the head.
+pub(super) fn chain_at(
+    connection: &Connection,
+    sequence: Sequence,
+) -> rusqlite::Result<Option<Chain>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let (hub_id, head) = log(&snapshot)?;
+    if sequence > head {
+        return Ok(None);
+    }
+    let found = snapshot
+        .prepare_cached(CHAIN_AT)?
+        .query_row([rows::bound(sequence)], |row| rows::chain(row, 0))
+        .optional()?;
+    Ok(Some(found.unwrap_or_else(|| Chain::genesis(&hub_id))))
 }
 
 /// The last sequence that an entry has.

@@ -11,12 +11,18 @@ use sha2::{Digest as _, Sha256};
 use crate::entry::{Entry, EntryMeta};
 use crate::store::Client;
 use crate::store::error::{Damage, StoreError};
-use crate::types::{EntryId, EntryType, Sequence};
+use crate::types::{Chain, EntryId, EntryType, HubId, Sequence};
 
+/// The columns that [`entry`] reads first, in its order; the hash at the entry comes behind them.
+macro_rules! entry_fields {
+    () => {
+        "sequence, id, type, origin, timestamp, display_name, host, tool, via, content"
+    };
+}
 /// The columns that [`entry`] reads, in its order.
 macro_rules! entry_columns {
     () => {
-        "sequence, id, type, origin, timestamp, display_name, host, tool, via, content"
+        concat!($crate::store::sqlite::rows::entry_fields!(), ", chain")
     };
 }
 /// The columns that [`client`] reads, in its order.
@@ -25,7 +31,7 @@ macro_rules! client_columns {
         "id, project, created_at, revoked_at"
     };
 }
-pub(super) use {client_columns, entry_columns};
+pub(super) use {client_columns, entry_columns, entry_fields};
 
 /// Writes that failed for want of room although the engine does not call it so: a quota or a file
 /// size limit shows as a failed write (`SQLITE_IOERR_WRITE`).
@@ -109,6 +115,17 @@ pub(super) fn sequence(row: &Row<'_>, index: usize) -> rusqlite::Result<Sequence
     count(row, index).map(Sequence::new)
 }
 
+/// Column `index` of `row` as the identity of a log.
+pub(super) fn hub_id(row: &Row<'_>, index: usize) -> rusqlite::Result<HubId> {
+    let text: String = row.get(index)?;
+    text.parse().map_err(|error| unfit(index, error))
+}
+
+/// Column `index` of `row` as the rolling hash at an entry.
+pub(super) fn chain(row: &Row<'_>, index: usize) -> rusqlite::Result<Chain> {
+    row.get(index).map(Chain::from_bytes)
+}
+
 /// A sequence as a bound to search with: no stored sequence is larger than the largest `i64`.
 pub(super) fn bound(sequence: Sequence) -> i64 {
     i64::try_from(sequence.get()).unwrap_or(i64::MAX)
@@ -129,6 +146,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             via: row.get(8)?,
         },
         content: row.get(9)?,
+        chain: row.get::<_, Option<_>>(10)?.map(Chain::from_bytes),
     })
 }
 

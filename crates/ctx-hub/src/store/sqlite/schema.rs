@@ -2,14 +2,35 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::rehash;
+
 /// The mark in the file's header by which a store of ours is known: `ctxh`.
 pub(super) const APPLICATION_ID: u32 = 0x6374_7868;
 
+/// A step from one format to the next.
+pub(super) struct Migration {
+    sql: &'static str,
+    /// Computes what SQL cannot, and answers for how many entries.
+    compute: Option<fn(&Connection) -> rusqlite::Result<u64>>,
+}
+
+macro_rules! sql {
+    ($file:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/", $file))
+    };
+}
+
 /// The migrations, in order. A database that has the first N of them has format N.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/migrations/0001_entries.sql"
-))];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: sql!("0001_entries.sql"),
+        compute: None,
+    },
+    Migration {
+        sql: sql!("0002_chain.sql"),
+        compute: Some(rehash::compute),
+    },
+];
 
 /// The newest format that is known.
 pub(super) fn known() -> u32 {
@@ -22,18 +43,25 @@ pub(super) fn format(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Applies the `migrations` that the database does not have, each in a transaction of its own
-/// together with its number: a crash leaves the database at one format or the next.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+/// together with its number: a crash leaves the database at one format or the next. Answers for how
+/// many entries something was computed, or `None` when there was nothing to apply.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    migrations: &[Migration],
+) -> rusqlite::Result<Option<u64>> {
+    let mut computed = None;
     for (migration, number) in migrations.iter().zip(1_u32..) {
         if number <= format(connection)? {
             continue;
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
+        transaction.execute_batch(migration.sql)?;
+        let entries = migration.compute.map_or(Ok(0), |work| work(&transaction))?;
+        *computed.get_or_insert(0) += entries;
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }
-    Ok(())
+    Ok(computed)
 }
 
 #[cfg(test)]
@@ -43,16 +71,31 @@ mod tests {
     #[test]
     fn migrations_are_applied_once_and_a_failed_one_leaves_the_format_before_it() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let first = "CREATE TABLE a (x)";
-        migrate(&mut connection, &[first]).unwrap();
-        migrate(&mut connection, &[first]).unwrap();
+        let sql = |sql| Migration { sql, compute: None };
+        let first = || sql("CREATE TABLE a (x)");
+        assert_eq!(migrate(&mut connection, &[first()]).unwrap(), Some(0));
+        assert_eq!(migrate(&mut connection, &[first()]).unwrap(), None);
         assert_eq!(format(&connection).unwrap(), 1);
 
-        let broken = "CREATE TABLE b (x); CREATE TABLE a (x)";
-        migrate(&mut connection, &[first, broken]).unwrap_err();
+        let broken = sql("CREATE TABLE b (x); CREATE TABLE a (x)");
+        migrate(&mut connection, &[first(), broken]).unwrap_err();
         assert_eq!(format(&connection).unwrap(), 1);
 
-        migrate(&mut connection, &[first, "CREATE TABLE b (x)"]).unwrap();
+        let stops = Migration {
+            sql: "CREATE TABLE b (x)",
+            compute: Some(|_| Err(rusqlite::Error::InvalidQuery)),
+        };
+        migrate(&mut connection, &[first(), stops]).unwrap_err();
+        assert_eq!(format(&connection).unwrap(), 1);
+
+        let whole = Migration {
+            sql: "CREATE TABLE b (x)",
+            compute: Some(|_| Ok(7)),
+        };
+        assert_eq!(
+            migrate(&mut connection, &[first(), whole]).unwrap(),
+            Some(7)
+        );
         assert_eq!(format(&connection).unwrap(), 2);
     }
 }

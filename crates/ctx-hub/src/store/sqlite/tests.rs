@@ -33,15 +33,18 @@ fn draft(id: &str, content: &str) -> EntryDraft {
     .unwrap()
 }
 
-async fn ids(store: &SqliteStore) -> Vec<String> {
-    let query = PageQuery {
+fn everything() -> PageQuery {
+    PageQuery {
         since: Sequence::START,
         until: None,
         types: TypeSet::all(),
         max_entries: 1000,
         max_bytes: usize::MAX,
-    };
-    let page = store.page(query).await.unwrap();
+    }
+}
+
+async fn ids(store: &SqliteStore) -> Vec<String> {
+    let page = store.page(everything()).await.unwrap();
     page.into_iter()
         .map(|entry| entry.id.as_str().to_owned())
         .collect()
@@ -68,7 +71,7 @@ async fn hold(store: &Arc<SqliteStore>) -> std_mpsc::Sender<()> {
 /// Sends a change and does not wait for its answer.
 async fn send<T: Send + 'static>(
     store: &SqliteStore,
-    work: impl FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+    work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
 ) -> tokio::sync::oneshot::Receiver<Result<T, StoreError>> {
     let (job, answer) = writer::job(store.path.clone(), 0, work);
     let queue = lock(&store.queue).clone().unwrap();
@@ -80,8 +83,8 @@ async fn send_append(
     store: &SqliteStore,
     id: &'static str,
 ) -> tokio::sync::oneshot::Receiver<Result<Vec<Sequence>, StoreError>> {
-    send(store, move |connection, head| {
-        write::append(connection, head, "alpha", &[draft(id, "")])
+    send(store, move |connection, tip| {
+        write::append(connection, tip, "alpha", &[draft(id, "")])
     })
     .await
 }
@@ -135,10 +138,10 @@ async fn a_failing_change_fails_alone_in_its_group() {
     let store = Arc::new(SqliteStore::open(&data).unwrap().0);
     let go = hold(&store).await;
     let before = send_append(&store, "before").await;
-    let failing = send(&store, |connection, head| {
+    let failing = send(&store, |connection, tip| {
         write::append(
             connection,
-            head,
+            tip,
             "alpha",
             &[draft("half", ""), draft("done", "")],
         )?;
@@ -153,6 +156,11 @@ async fn a_failing_change_fails_alone_in_its_group() {
     assert_eq!(after.await.unwrap().unwrap(), [Sequence::new(2)]);
     assert_eq!(ids(&store).await, ["before", "after"]);
     assert_eq!(store.statistics().await.unwrap().total, 2);
+    let mut chain = Chain::genesis(store.hub_id());
+    for entry in store.page(everything()).await.unwrap() {
+        chain = chain.after(&entry);
+        assert_eq!(entry.chain, Some(chain), "at {}", entry.sequence);
+    }
 }
 
 #[tokio::test]
@@ -187,6 +195,65 @@ async fn a_failed_commit_acknowledges_and_announces_nothing() {
         .unwrap();
     assert_eq!(again, [Sequence::new(1)]);
     assert_eq!(*announced.borrow_and_update(), Sequence::new(1));
+}
+
+/// A publish that was let in waits in line behind the end of its own token.
+#[tokio::test]
+async fn a_publish_behind_its_client_s_revocation_in_one_group_stores_nothing() {
+    let (_dir, data) = data_dir();
+    let store = Arc::new(SqliteStore::open(&data).unwrap().0);
+    let token = crate::secret::ClientToken::random().unwrap();
+    let alpha = store
+        .register("alpha".parse().unwrap(), token.hash())
+        .await
+        .unwrap();
+    let go = hold(&store).await;
+    let before = send_append(&store, "before").await;
+    let id = alpha.id.clone();
+    let revoked = send(&store, move |connection, _| {
+        write::revoke(connection, &id, now())
+    })
+    .await;
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.append(&alpha, vec![draft("after", "")]).await }
+    });
+    // It is in line once the queue has taken it.
+    let queue = lock(&store.queue).clone().unwrap();
+    while queue.max_capacity() - queue.capacity() < 3 {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+
+    assert_eq!(before.await.unwrap().unwrap(), [Sequence::new(1)]);
+    assert!(revoked.await.unwrap().unwrap().is_some());
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::Revoked { .. }), "{error:?}");
+    assert_eq!(ids(&store).await, ["before"]);
+}
+
+/// The writer of a store that was dropped still finishes what is in line.
+#[tokio::test]
+async fn a_store_opened_before_the_last_commit_of_the_one_before_it_hands_out_no_sequence_twice() {
+    let (_dir, data) = data_dir();
+    let old = Arc::new(SqliteStore::open(&data).unwrap().0);
+    let go = hold(&old).await;
+    let last = send_append(&old, "last").await;
+
+    let new = SqliteStore::open(&data).unwrap().0;
+    assert_eq!(*new.head().borrow(), Sequence::START);
+    go.send(()).unwrap();
+    assert_eq!(last.await.unwrap().unwrap(), [Sequence::new(1)]);
+    drop(old);
+
+    let mut head = new.head();
+    let next = new.append(&client(), vec![draft("next", "")]).await;
+    assert_eq!(next.unwrap(), [Sequence::new(2)]);
+    assert_eq!(*head.borrow_and_update(), Sequence::new(2));
+    assert_eq!(ids(&new).await, ["last", "next"]);
+    let first = new.page(everything()).await.unwrap().remove(0);
+    let second = new.page(everything()).await.unwrap().remove(1);
+    assert_eq!(first.chain.map(|chain| chain.after(&second)), second.chain);
 }
 
 #[tokio::test]
@@ -266,6 +333,16 @@ async fn no_question_that_is_asked_often_scans_the_entries() {
         "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)"
     );
     assert_eq!(plan(read::LAST).await.unwrap(), "SEARCH entries");
+    assert_eq!(
+        plan(read::CHAIN_AT).await.unwrap(),
+        "SEARCH entries USING INTEGER PRIMARY KEY (rowid<?)"
+    );
+    assert!(
+        plan(write::REVOKED)
+            .await
+            .unwrap()
+            .contains("SEARCH clients USING INDEX")
+    );
     assert_eq!(
         plan(write::KNOWN).await.unwrap(),
         "SEARCH entries USING INDEX entries_by_id_hash (id_hash=?)"

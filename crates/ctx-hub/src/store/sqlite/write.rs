@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::rows::{self, client_columns};
-use crate::entry::{EntryDraft, EntryMeta};
+use crate::entry::EntryDraft;
 use crate::secret::TokenHash;
 use crate::store::Client;
-use crate::types::{ClientId, EntryType, ProjectName, Sequence};
+use crate::store::chain::Fields;
+use crate::types::{Chain, ClientId, EntryType, ProjectName, Sequence};
 
 /// The sequence of an id. The hash finds the candidates, the id decides. An older hub may have
 /// stored an id twice: the first counts.
 pub(super) const KNOWN: &str = "SELECT min(sequence) FROM entries WHERE id_hash = ?1 AND id = ?2";
 const INSERT: &str = "INSERT INTO entries (sequence, id_hash, id, type, origin, timestamp, \
-     display_name, host, tool, via, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+     display_name, host, tool, via, content, chain) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const COUNT: &str = "INSERT INTO counts (origin, type, entries) VALUES (?1, ?2, ?3) \
      ON CONFLICT (origin, type) DO UPDATE SET entries = entries + excluded.entries";
-const HEAD: &str = "UPDATE log SET head = ?1";
+const TIP: &str = "UPDATE log SET head = ?1, chain = ?2";
+/// Whether a client's token has been ended. Clients are never removed.
+pub(super) const REVOKED: &str =
+    "SELECT EXISTS (SELECT 1 FROM clients WHERE id = ?1 AND revoked_at IS NOT NULL)";
 const PROJECT_LIVES: &str =
     "SELECT EXISTS (SELECT 1 FROM clients WHERE project = ?1 AND revoked_at IS NULL)";
 const REGISTER: &str =
@@ -25,26 +30,28 @@ const REGISTER: &str =
 const REVOKE: &str = "UPDATE clients SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 const BY_ID: &str = concat!("SELECT ", client_columns!(), " FROM clients WHERE id = ?1");
 
-/// An entry on its way into the database.
-#[derive(Clone, Copy)]
-pub(super) struct NewEntry<'a> {
-    pub(super) sequence: i64,
-    pub(super) id: &'a str,
-    pub(super) entry_type: EntryType,
-    pub(super) origin: &'a str,
-    pub(super) timestamp: i64,
-    pub(super) meta: &'a EntryMeta,
-    pub(super) content: &'a str,
+/// Where the log ends: the last sequence handed out, and the rolling hash at the last entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tip {
+    pub(super) head: Sequence,
+    pub(super) chain: Chain,
 }
 
 /// How many entries of each origin and type were added.
 pub(super) type Tally = BTreeMap<(String, EntryType), i64>;
 
-/// Stores `drafts` after `head`, which moves on, and answers their sequences. An id that is known
+/// Whether the token of a client has been ended.
+pub(super) fn is_revoked(connection: &Connection, id: &ClientId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(REVOKED)?
+        .query_row([id.as_str()], |row| row.get(0))
+}
+
+/// Stores `drafts` after `tip`, which moves on, and answers their sequences. An id that is known
 /// is not stored again.
 pub(super) fn append(
     connection: &Connection,
-    head: &mut i64,
+    tip: &mut Tip,
     origin: &str,
     drafts: &[EntryDraft],
 ) -> rusqlite::Result<Vec<Sequence>> {
@@ -56,27 +63,31 @@ pub(super) fn append(
             sequences.push(known);
             continue;
         }
-        let next = head.checked_add(1);
-        *head = next.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, *head))?;
-        insert(
-            connection,
-            NewEntry {
-                sequence: *head,
-                id,
-                entry_type: draft.entry_type(),
-                origin,
-                timestamp: draft.timestamp(),
-                meta: draft.meta(),
-                content: draft.content(),
-            },
-        )?;
+        let entry = Fields {
+            sequence: next(tip.head)?,
+            id,
+            entry_type: draft.entry_type(),
+            origin,
+            timestamp: draft.timestamp(),
+            meta: draft.meta(),
+            content: draft.content(),
+        };
+        insert(connection, tip, &entry)?;
         *tally
             .entry((origin.to_owned(), draft.entry_type()))
             .or_default() += 1;
-        sequences.push(Sequence::new(head.unsigned_abs()));
+        sequences.push(tip.head);
     }
     count(connection, &tally)?;
     Ok(sequences)
+}
+
+/// The sequence after `head`, if the database can hold it.
+fn next(head: Sequence) -> rusqlite::Result<Sequence> {
+    let head = rows::bound(head);
+    let next = head.checked_add(1);
+    next.map(|next| Sequence::new(next.unsigned_abs()))
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, head))
 }
 
 fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<Sequence>> {
@@ -90,30 +101,31 @@ fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<Sequence>
         })
 }
 
-/// Stores one entry as it is.
-pub(super) fn insert(connection: &Connection, entry: NewEntry<'_>) -> rusqlite::Result<()> {
-    let NewEntry {
-        sequence,
-        id,
-        entry_type,
-        origin,
-        timestamp,
-        meta,
-        content,
-    } = entry;
+/// Stores one entry as it is, at the end of the log, which `tip` is afterwards.
+pub(super) fn insert(
+    connection: &Connection,
+    tip: &mut Tip,
+    entry: &Fields<'_>,
+) -> rusqlite::Result<()> {
+    let chain = tip.chain.link(entry);
     connection.prepare_cached(INSERT)?.execute(params![
-        sequence,
-        rows::id_hash(id),
-        id,
-        rows::type_code(entry_type),
-        origin,
-        timestamp,
-        meta.display_name,
-        meta.host,
-        meta.tool,
-        meta.via,
-        content,
+        rows::bound(entry.sequence),
+        rows::id_hash(entry.id),
+        entry.id,
+        rows::type_code(entry.entry_type),
+        entry.origin,
+        entry.timestamp,
+        entry.meta.display_name,
+        entry.meta.host,
+        entry.meta.tool,
+        entry.meta.via,
+        entry.content,
+        chain.to_bytes(),
     ])?;
+    *tip = Tip {
+        head: entry.sequence,
+        chain,
+    };
     Ok(())
 }
 
@@ -126,9 +138,12 @@ pub(super) fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<
     Ok(())
 }
 
-/// Keeps the head.
-pub(super) fn set_head(connection: &Connection, head: i64) -> rusqlite::Result<()> {
-    connection.prepare_cached(HEAD)?.execute([head]).map(drop)
+/// Keeps where the log ends.
+pub(super) fn set_tip(connection: &Connection, tip: Tip) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(TIP)?
+        .execute(params![rows::bound(tip.head), tip.chain.to_bytes()])
+        .map(drop)
 }
 
 /// Registers a client; false when its project has one that lives.

@@ -11,7 +11,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::wal::Checkpoints;
-use super::{rows, write};
+use super::write::Tip;
+use super::{read, rows, write};
 use crate::store::error::StoreError;
 use crate::types::Sequence;
 
@@ -23,8 +24,8 @@ pub(super) trait Job: Send {
     /// How many bytes it writes, roughly.
     fn weight(&self) -> usize;
 
-    /// Makes the change within the writer's transaction. `head` is the last sequence handed out.
-    fn run(&mut self, connection: &Connection, head: &mut i64) -> Result<(), Failure>;
+    /// Makes the change within the writer's transaction. `tip` is where the log ends.
+    fn run(&mut self, connection: &Connection, tip: &mut Tip) -> Result<(), Failure>;
 
     /// Answers whoever asked for it, once the transaction is on disk or has failed.
     fn settle(self: Box<Self>, transaction: Result<(), &Failure>);
@@ -47,7 +48,7 @@ pub(super) fn job<F, T>(
     work: F,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
-    F: FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send + 'static,
+    F: FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
     T: Send + 'static,
 {
     let (answer, receiver) = oneshot::channel();
@@ -63,18 +64,18 @@ where
 
 impl<F, T> Job for Change<F, T>
 where
-    F: FnOnce(&Connection, &mut i64) -> rusqlite::Result<T> + Send,
+    F: FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send,
     T: Send,
 {
     fn weight(&self) -> usize {
         self.weight
     }
 
-    fn run(&mut self, connection: &Connection, head: &mut i64) -> Result<(), Failure> {
+    fn run(&mut self, connection: &Connection, tip: &mut Tip) -> Result<(), Failure> {
         let Some(work) = self.work.take() else {
             return Ok(());
         };
-        let result = work(connection, head).map_err(Arc::new);
+        let result = work(connection, tip).map_err(Arc::new);
         let outcome = result.as_ref().map(drop).map_err(Arc::clone);
         self.result = Some(result);
         outcome
@@ -104,7 +105,6 @@ pub(super) fn start(
     let (announce, announced) = watch::channel(head);
     let writer = Writer {
         connection,
-        head: rows::bound(head),
         announce,
         checkpoints,
         path: path.clone(),
@@ -129,7 +129,6 @@ pub(super) struct Started {
 
 struct Writer {
     connection: Connection,
-    head: i64,
     announce: watch::Sender<Sequence>,
     checkpoints: Checkpoints,
     path: Utf8PathBuf,
@@ -158,12 +157,13 @@ impl Writer {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let outcome = self.transact(&mut group);
         match &outcome {
-            Ok(head) if *head != self.head => {
-                self.head = *head;
-                self.announce
-                    .send_replace(Sequence::new(head.unsigned_abs()));
+            Ok(head) => {
+                self.announce.send_if_modified(|announced| {
+                    let moved = announced != head;
+                    *announced = *head;
+                    moved
+                });
             }
-            Ok(_) => {}
             Err(failure) => {
                 tracing::warn!(error = %failure, jobs = group.len(), "transaction failed");
             }
@@ -173,39 +173,43 @@ impl Writer {
         }
     }
 
-    /// Runs `group` in one transaction and answers the new head, once it is on disk. A transaction
+    /// Runs `group` in one transaction and answers the head, once it is on disk. A transaction
     /// that fails is rolled back when it is dropped, after a failed commit too.
-    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<i64, Failure> {
+    ///
+    /// Where the log ends is read within it: the last commit of a store that was dropped may land
+    /// after this one was opened, and its sequences are taken.
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<Sequence, Failure> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(Arc::new)?;
-        let mut head = self.head;
+        let before = read::tip(&transaction).map_err(Arc::new)?;
+        let mut tip = before;
         for job in group {
-            run_alone(job.as_mut(), &transaction, &mut head)?;
+            run_alone(job.as_mut(), &transaction, &mut tip)?;
         }
-        if head != self.head {
-            write::set_head(&transaction, head).map_err(Arc::new)?;
+        if tip != before {
+            write::set_tip(&transaction, tip).map_err(Arc::new)?;
         }
         failpoint::reach("store.committing").map_err(|error| Arc::new(rows::failed(error)))?;
         transaction.commit().map_err(Arc::new)?;
         // Too late to fail: it is on disk.
         failpoint::reach("store.committed").ok();
-        Ok(head)
+        Ok(tip.head)
     }
 }
 
 /// Runs one job so that its failure undoes what it did and nothing else. The error is the whole
 /// transaction's: some failures (a full disk) make the engine roll back everything.
-fn run_alone(job: &mut dyn Job, connection: &Connection, head: &mut i64) -> Result<(), Failure> {
+fn run_alone(job: &mut dyn Job, connection: &Connection, tip: &mut Tip) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
-    let before = *head;
+    let before = *tip;
     run("SAVEPOINT job").map_err(Arc::new)?;
-    if let Err(failure) = job.run(connection, head) {
+    if let Err(failure) = job.run(connection, tip) {
         if connection.is_autocommit() {
             return Err(failure);
         }
-        *head = before;
+        *tip = before;
         run("ROLLBACK TO job").map_err(Arc::new)?;
     }
     run("RELEASE job").map_err(Arc::new)

@@ -23,6 +23,8 @@ macro_rules! store_conformance {
             clients_are_listed_with_their_project_s_entries,
             statistics_equal_a_recount,
             the_head_is_announced_when_something_is_stored_and_only_then,
+            every_entry_has_the_hash_that_follows_from_the_one_before_it,
+            a_revoked_client_stores_nothing,
             a_caller_who_goes_away_harms_nobody,
             a_closed_store_refuses_everything,
             everything_is_there_after_reopening,
@@ -305,6 +307,38 @@ pub(super) async fn the_head_is_announced_when_something_is_stored_and_only_then
         .await
         .unwrap();
     assert!(!head.has_changed().unwrap());
+}
+
+pub(super) async fn every_entry_has_the_hash_that_follows_from_the_one_before_it(mut fresh: Fresh) {
+    for round in 0..3 {
+        let publishers = (0..4).map(|publisher| {
+            let store = Arc::clone(&fresh.store);
+            tokio::spawn(async move {
+                for n in 0..10 {
+                    // The second of them is known from the second round on.
+                    let own = draft(&format!("{round}-{publisher}-{n}"), EntryType::Task, "own");
+                    let shared = draft(&format!("shared-{n}"), EntryType::Decision, "shared");
+                    store
+                        .append(&client("alpha"), vec![own, shared])
+                        .await
+                        .unwrap();
+                }
+            })
+        });
+        for publisher in publishers.collect::<Vec<_>>() {
+            publisher.await.unwrap();
+        }
+        let end = chained(&*fresh.store).await;
+        fresh.reopen().await;
+        assert_eq!(chained(&*fresh.store).await, end);
+    }
+    let head = fresh.store.head().borrow().get();
+    for none in [head + 1, u64::MAX] {
+        let chain = fresh.store.chain_at(Sequence::new(none)).await.unwrap();
+        assert_eq!(chain, None);
+    }
+    let genesis = fresh.store.chain_at(Sequence::START).await.unwrap();
+    assert_eq!(genesis, Some(Chain::genesis(fresh.store.hub_id())));
 }
 
 pub(super) async fn a_caller_who_goes_away_harms_nobody(fresh: Fresh) {

@@ -112,6 +112,7 @@ async fn an_older_hub_s_entries_clients_and_counter_are_taken_over() {
         .await
         .unwrap();
     assert_eq!((numbers(again), numbers(new)), (vec![3], vec![13]));
+    chained(&store).await;
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -90,7 +90,7 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
     assert!(
         error
             .to_string()
-            .ends_with("has format 99, and this version knows formats up to 1")
+            .ends_with("has format 99, and this version knows formats up to 2")
     );
 }
 
@@ -107,7 +107,7 @@ async fn a_newer_format_that_only_the_log_tells_of_is_refused_too() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),

@@ -77,6 +77,34 @@ pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fr
     assert_eq!(fresh.store.authenticate(token.hash()).await.unwrap(), None);
 }
 
+pub(in crate::store) async fn a_revoked_client_stores_nothing(mut fresh: Fresh) {
+    let token = ClientToken::random().unwrap();
+    let alpha = fresh
+        .store
+        .register("alpha".parse().unwrap(), token.hash())
+        .await
+        .unwrap();
+    let append = |store: &Arc<dyn Store>, text: &str| {
+        let (store, batch) = (Arc::clone(store), vec![draft(text, EntryType::Task, "")]);
+        let alpha = alpha.clone();
+        async move { store.append(&alpha, batch).await }
+    };
+    append(&fresh.store, "early").await.unwrap();
+    fresh.store.revoke(alpha.id.clone()).await.unwrap();
+    for _ in 0..2 {
+        // An id that is stored already is refused as well: it would tell that it is.
+        for text in ["late", "early"] {
+            let error = append(&fresh.store, text).await.unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Revoked { client } if *client == alpha.id),
+                "{error:?}"
+            );
+        }
+        fresh.reopen().await;
+    }
+    assert_eq!(sequences(&everything(&*fresh.store).await), [1]);
+}
+
 pub(in crate::store) async fn clients_are_listed_with_their_project_s_entries(fresh: Fresh) {
     let mut clients = Vec::new();
     for project in ["zeta", "alpha", "mid"] {
@@ -165,6 +193,7 @@ pub(in crate::store) async fn a_closed_store_refuses_everything(fresh: Fresh) {
     let entry = vec![draft("late", EntryType::Task, "")];
     let closed = |error: StoreError| assert!(matches!(error, StoreError::Closed), "{error:?}");
     closed(store.append(&client("alpha"), entry).await.unwrap_err());
+    closed(store.chain_at(Sequence::new(1)).await.unwrap_err());
     closed(store.page(query(TypeSet::all())).await.unwrap_err());
     closed(
         store
