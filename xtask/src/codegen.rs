@@ -122,6 +122,10 @@ fn generate(include: &Utf8Path) -> Result<Generated, CheckError> {
     })
 }
 
+/// Fields that older peers do not know: what is empty is left out, so that they see what they always
+/// saw.
+const OPTIONAL: [&str; 3] = ["known_sequence", "known_chain", "chain"];
+
 /// Tells the generator what it cannot know from the `.proto`.
 fn configure(messages: &[MessageDescriptor]) -> Config {
     let mut config = Config::new();
@@ -146,9 +150,9 @@ fn describe_json(config: &mut Config, message: &MessageDescriptor) {
         } else if field.name() == "meta" && matches!(field.kind(), Kind::Message(_)) {
             "deserialize_with = \"crate::wire::json::null_as_default\", \
              serialize_with = \"crate::wire::json::meta_object\""
-        } else if message.name() == "EntryMeta" {
+        } else if message.name() == "EntryMeta" || OPTIONAL.contains(&field.name()) {
             "deserialize_with = \"crate::wire::json::null_as_default\", \
-             skip_serializing_if = \"String::is_empty\""
+             skip_serializing_if = \"crate::wire::json::is_default\""
         } else {
             "deserialize_with = \"crate::wire::json::null_as_default\""
         };
@@ -265,7 +269,7 @@ mod tests {
             ("names", &["null_as_empty", "empty_as_null"]),
             ("counts", &["null_as_default"]),
             ("meta", &["null_as_default", "meta_object"]),
-            ("host", &["null_as_default", "String::is_empty"]),
+            ("host", &["null_as_default", "is_default"]),
         ];
         for (field, rules) in fields {
             let end = rust.find(&format!("pub {field}:")).unwrap();

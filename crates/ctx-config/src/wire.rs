@@ -29,6 +29,20 @@ pub const HUB_ID_HEADER: &str = "ctx-hub-id";
 /// stream holds every matching entry up to it. Older hubs send none.
 pub const HUB_HEAD_HEADER: &str = "ctx-hub-head";
 
+/// Response metadata of `Sync` and `Listen`: the rolling hash of the hub's log up to
+/// [`HUB_HEAD_HEADER`], 32 lower-case hex digits. Older hubs send none.
+pub const HUB_CHAIN_HEADER: &str = "ctx-hub-chain";
+
+/// Metadata of a `Sync` or `Listen` that is refused because the caller knows another log:
+/// [`HUB_LOG_SHORTER`] or [`HUB_LOG_OTHER`].
+pub const HUB_LOG_HEADER: &str = "ctx-hub-log";
+
+/// The hub's log ends before what the caller knows.
+pub const HUB_LOG_SHORTER: &str = "shorter";
+
+/// The hub's log reaches as far as the caller knows, and is another one there.
+pub const HUB_LOG_OTHER: &str = "other";
+
 /// First characters of an admin token; 64 lower-case hex digits follow.
 pub const ADMIN_TOKEN_PREFIX: &str = "ctx_adm_";
 

@@ -371,6 +371,15 @@ impl FromStr for Chain {
     }
 }
 
+/// A place in a hub's log, and the rolling hash up to there: it tells that log from any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogMark {
+    /// The place.
+    pub sequence: Sequence,
+    /// The hash.
+    pub chain: Chain,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

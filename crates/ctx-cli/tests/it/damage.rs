@@ -86,7 +86,7 @@ fn what_is_wrong_with_a_state_file_is_said() {
     exit 7
     --- stderr
     error: cannot use .context/hub/.sync-state.json
-      caused by: it was written by a newer ctx (format 99, this one knows 1)
+      caused by: it was written by a newer ctx (format 99, this one knows 2)
     hint: use the newer ctx that wrote it
     "#);
 }

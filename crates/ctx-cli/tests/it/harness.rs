@@ -88,14 +88,19 @@ impl World {
 
     /// A hub on a free port with this data directory.
     pub(crate) fn hub_at(&self, data_dir: &Utf8Path) -> TestHub {
+        self.hub_on("127.0.0.1:0", data_dir)
+    }
+
+    /// The same at an address that is known to be free.
+    pub(crate) fn hub_on(&self, address: &str, data_dir: &Utf8Path) -> TestHub {
         let mut command = self.command();
         command.args([
             "--json",
             "--quiet",
             "hub",
             "start",
-            "--port",
-            "0",
+            "--bind",
+            address,
             "--data-dir",
         ]);
         command.arg(data_dir).stdout(Stdio::piped());

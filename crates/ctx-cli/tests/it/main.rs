@@ -17,6 +17,7 @@ mod input;
 mod output;
 mod proxy;
 mod redact;
+mod restored;
 mod story;
 mod sync;
 mod unlock;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ctx_config::{limits, paths};
 use tonic::Code;
 
-use super::{AddressError, Peer};
+use super::{AddressError, HubIdentity, Peer};
 use crate::secret::presentable;
 use crate::types::{InvalidId, ProjectName, Sequence};
 use crate::wire::convert::ConvertError;
@@ -89,6 +89,14 @@ pub enum ClientError {
         peer: Peer,
         /// What the hub said.
         message: String,
+    },
+    /// The hub's log is not the one that the caller said it knows.
+    #[error("the hub at {peer} has another log than the one that is known of it")]
+    OtherLog {
+        /// Where.
+        peer: Peer,
+        /// Which log answered.
+        identity: Box<HubIdentity>,
     },
     /// The hub refused the call, or failed at it.
     #[error("the hub at {peer} rejected {call}: {message}")]
@@ -256,9 +264,10 @@ impl ClientError {
             | Self::Gone { .. }
             | Self::Unavailable { .. } => ClientErrorKind::Unreachable,
             Self::Credentials { .. } => ClientErrorKind::Credentials,
-            Self::ProjectExists { .. } | Self::NotFound { .. } | Self::Rejected { .. } => {
-                ClientErrorKind::Rejected
-            }
+            Self::ProjectExists { .. }
+            | Self::NotFound { .. }
+            | Self::OtherLog { .. }
+            | Self::Rejected { .. } => ClientErrorKind::Rejected,
             Self::Protocol { .. } => ClientErrorKind::Protocol,
             Self::BadAddress(_) | Self::TooMuch { .. } | Self::NoTypes => ClientErrorKind::Usage,
         }
@@ -314,7 +323,7 @@ impl ClientError {
                 limits::PUBLISH_MAX_BYTES
             )),
             Self::NoTypes => Some("subscribe to at least one type".to_owned()),
-            Self::Idle { .. } | Self::Rejected { .. } => None,
+            Self::Idle { .. } | Self::OtherLog { .. } | Self::Rejected { .. } => None,
         }
     }
 }

@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 use super::backoff::repeated;
 use super::error::{ClientError, Violation};
 use super::status::Context;
-use super::stream::{EntryStream, HubIdentity, Silence};
+use super::stream::{EntryStream, HubIdentity, Silence, StreamStart};
 use super::transport::{Answer, Bearer, Call, Question, Transport, after, bearer};
 use super::{HubAddress, Peer, Timeouts};
 use crate::entry::EntryDraft;
 use crate::secret::{AdminToken, ClientToken};
 use crate::types::{ClientId, ProjectName, Sequence, TypeSet};
-use crate::wire::convert::{client_id_from_wire, draft_to_wire, types_to_wire};
+use crate::wire::convert::{client_id_from_wire, draft_to_wire, known_to_wire, types_to_wire};
 use crate::wire::generated as wire;
 use crate::wire::method;
 
@@ -173,15 +173,23 @@ impl HubClient {
         Ok(sequences.into_iter().map(Sequence::new).collect())
     }
 
-    /// Every stored entry of `types` after `since`, then the end.
+    /// Every stored entry of `types` from `start` on, then the end.
     ///
     /// # Errors
-    /// [`ClientError::NoTypes`] for an empty set, [`ClientError::Timeout`] when the stream does not
+    /// [`ClientError::OtherLog`] when the hub's log is not the one known, [`ClientError::NoTypes`] for an empty set, [`ClientError::Timeout`] when the stream does not
     /// begin within [`Timeouts::call`], and what every call can fail with.
-    pub async fn sync(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
+    pub async fn sync(
+        &self,
+        types: &TypeSet,
+        start: impl Into<StreamStart>,
+    ) -> Result<EntryStream, ClientError> {
+        let StreamStart { since, known } = start.into();
+        let (known_sequence, known_chain) = known_to_wire(known);
         let question = wire::SyncRequest {
             types: types_to_wire(types),
             since_sequence: since.get(),
+            known_sequence,
+            known_chain,
         };
         let Timeouts {
             call, sync_idle, ..
@@ -196,23 +204,28 @@ impl HubClient {
         }
     }
 
-    /// Every stored entry of `types` after `since`, and then every new one as it is stored.
+    /// Every stored entry of `types` from `start` on, and then every new one as it is stored.
     ///
     /// An older hub begins the stream only with its first entry, so this may wait as long as
     /// [`Timeouts::listen_idle`]; a hub that never answers anything is told from a quiet one by
     /// [`status`](Self::status) or [`sync`](Self::sync).
     ///
     /// # Errors
+    /// [`ClientError::OtherLog`] when the hub's log is not the one known,
     /// [`ClientError::NoTypes`] for an empty set, [`ClientError::Idle`] when nothing came in
     /// [`Timeouts::listen_idle`] (dial again), and what every call can fail with.
     pub async fn listen(
         &self,
         types: &TypeSet,
-        since: Sequence,
+        start: impl Into<StreamStart>,
     ) -> Result<EntryStream, ClientError> {
+        let StreamStart { since, known } = start.into();
+        let (known_sequence, known_chain) = known_to_wire(known);
         let question = wire::ListenRequest {
             types: types_to_wire(types),
             since_sequence: since.get(),
+            known_sequence,
+            known_chain,
         };
         let idle = self.transport.timeouts().listen_idle;
         match self.open(LISTEN, question, types, idle).await? {

@@ -29,7 +29,7 @@ pub use address::{AddressError, HubAddress};
 pub use admin::AdminClient;
 pub use error::{Cause, ClientError, ClientErrorKind, Violation};
 pub use hub::{HubClient, HubStatus, Registration};
-pub use stream::{EntryStream, HubIdentity};
+pub use stream::{EntryStream, HubIdentity, StreamStart};
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,12 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use ctx_config::wire::HUB_LOG_HEADER;
 use tonic::{Code, Status};
 
 use super::Peer;
 use super::error::{Cause, ClientError, Violation};
+use super::stream::HubIdentity;
 use super::transport::CONNECT;
 use crate::secret::presentable;
 use crate::wire::codec::DecodeError;
@@ -107,6 +109,14 @@ impl Context<'_> {
         let call = self.call;
         let message = self.message(status);
         match status.code() {
+            Code::FailedPrecondition if status.metadata().contains_key(HUB_LOG_HEADER) => {
+                // What it says of itself beyond that is good to know, and no more.
+                let identity = HubIdentity::read(status.metadata()).unwrap_or_default();
+                ClientError::OtherLog {
+                    peer,
+                    identity: Box::new(identity),
+                }
+            }
             Code::Unauthenticated | Code::PermissionDenied => {
                 ClientError::Credentials { peer, message }
             }

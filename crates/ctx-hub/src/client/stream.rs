@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ctx_config::wire::{HUB_HEAD_HEADER, HUB_ID_HEADER};
+use ctx_config::wire::{HUB_CHAIN_HEADER, HUB_HEAD_HEADER, HUB_ID_HEADER};
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Streaming};
@@ -10,7 +10,7 @@ use tonic::{Response, Streaming};
 use super::error::{ClientError, Violation};
 use super::transport::{Call, Transport};
 use crate::entry::Entry;
-use crate::types::{HubId, Sequence, TypeSet};
+use crate::types::{Chain, HubId, LogMark, Sequence, TypeSet};
 use crate::wire::convert::{ConvertError, entry_from_wire};
 use crate::wire::generated::EntryMsg;
 
@@ -22,6 +22,24 @@ pub struct HubIdentity {
     /// The hub's last sequence when the call began; a `sync` stream holds every matching entry up
     /// to it.
     pub head: Option<Sequence>,
+    /// The rolling hash of the hub's log up to `head`; only of streams.
+    pub chain: Option<Chain>,
+}
+
+/// Where a stream begins, and what is known of the log already. A [`Sequence`] alone is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamStart {
+    /// Entries after this one.
+    pub since: Sequence,
+    /// With it, a hub whose log is another one refuses: [`ClientError::OtherLog`]. Older hubs do
+    /// not look at it.
+    pub known: Option<LogMark>,
+}
+
+impl From<Sequence> for StreamStart {
+    fn from(since: Sequence) -> Self {
+        Self { since, known: None }
+    }
 }
 
 impl HubIdentity {
@@ -45,7 +63,14 @@ impl HubIdentity {
                 header: HUB_HEAD_HEADER,
             })?
             .map(Sequence::new);
-        Ok(Self { id, head })
+        let chain = text(HUB_CHAIN_HEADER)
+            .map(str::parse)
+            .transpose()
+            .map_err(|source| Violation::HubId {
+                header: HUB_CHAIN_HEADER,
+                source,
+            })?;
+        Ok(Self { id, head, chain })
     }
 }
 

@@ -14,13 +14,14 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use super::known::Known;
 use super::status;
 use super::streams::{Kind, OpenStream};
 use crate::entry::Entry;
 use crate::store::{PageQuery, Store};
 use crate::types::{ClientId, Sequence, TypeSet};
 use crate::wire::convert::entry_to_wire;
-use crate::wire::generated::EntryMsg;
+use crate::wire::generated::{EntryMsg, ListenRequest, SyncRequest};
 
 /// One stream's place in the log.
 pub(super) struct Feed {
@@ -43,15 +44,40 @@ pub(super) struct Wanted {
     pub(super) kind: Kind,
     types: TypeSet,
     since: Sequence,
+    pub(super) known: Known,
 }
 
 impl Wanted {
-    /// Reads what the message of a `Sync` or `Listen` says.
-    pub(super) fn new(kind: Kind, types: &[String], since: u64) -> Result<Self, Status> {
+    /// A `Sync`, as its message says.
+    pub(super) fn sync(message: &SyncRequest) -> Result<Self, Status> {
+        let SyncRequest {
+            types,
+            since_sequence,
+            known_sequence,
+            known_chain,
+        } = message;
+        let known = Known::read(*known_sequence, known_chain)?;
+        Self::new(Kind::Sync, types, *since_sequence, known)
+    }
+
+    /// A `Listen`, as its message says.
+    pub(super) fn listen(message: &ListenRequest) -> Result<Self, Status> {
+        let ListenRequest {
+            types,
+            since_sequence,
+            known_sequence,
+            known_chain,
+        } = message;
+        let known = Known::read(*known_sequence, known_chain)?;
+        Self::new(Kind::Listen, types, *since_sequence, known)
+    }
+
+    fn new(kind: Kind, types: &[String], since: u64, known: Known) -> Result<Self, Status> {
         Ok(Self {
             kind,
             types: TypeSet::from_wire(types).map_err(status::invalid)?,
             since: Sequence::new(since),
+            known,
         })
     }
 }
@@ -303,7 +329,8 @@ mod tests {
         let client = ClientId::random().unwrap();
         let open = Arc::new(Streams::default()).open(&client, kind);
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
-        let wanted = Wanted::new(kind, &types, 0).unwrap();
+        let known = Known::read(0, "").unwrap();
+        let wanted = Wanted::new(kind, &types, 0, known).unwrap();
         Feed::new(Arc::<Sly>::clone(store), wanted, open, client)
     }
 

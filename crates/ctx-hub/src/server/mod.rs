@@ -10,6 +10,7 @@
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
 //! | `fanout` | feeds a stream from the store, a page at a time, when its client reads |
+//! | `known` | tells whether a caller knows this log or another one |
 //! | `status` | says to a peer what it may know about a failure |
 //!
 //! A publish changes the head of the log, and that is all a listener hears of it: it is woken and
@@ -25,6 +26,7 @@ mod error;
 mod fanout;
 mod handler;
 mod incoming;
+mod known;
 mod lifecycle;
 mod offline;
 mod router;

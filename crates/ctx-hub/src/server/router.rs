@@ -24,7 +24,6 @@ use super::encoding::Encoding;
 use super::fanout::Wanted;
 use super::handler::{Format, streaming, unary};
 use super::shared::Shared;
-use super::streams::Kind;
 use super::{service, status};
 use crate::wire::generated as wire;
 
@@ -152,14 +151,14 @@ impl Router {
             }
             ClientCall::Sync => {
                 let handler = |m: wire::SyncRequest| {
-                    let wanted = Wanted::new(Kind::Sync, &m.types, m.since_sequence);
+                    let wanted = Wanted::sync(&m);
                     service::stream(hub(), caller.clone(), wanted)
                 };
                 streaming(format, request, handler).await
             }
             ClientCall::Listen => {
                 let handler = |m: wire::ListenRequest| {
-                    let wanted = Wanted::new(Kind::Listen, &m.types, m.since_sequence);
+                    let wanted = Wanted::listen(&m);
                     service::stream(hub(), caller.clone(), wanted)
                 };
                 streaming(format, request, handler).await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ctx_config::limits;
-use ctx_config::wire::HUB_HEAD_HEADER;
+use ctx_config::wire::{HUB_CHAIN_HEADER, HUB_HEAD_HEADER};
 use futures_util::stream::Stream;
 use tonic::{Response, Status};
 
@@ -113,9 +113,16 @@ pub(super) async fn stream(
     let open = hub.streams.open(&caller.client.id, wanted.kind);
     // A revocation after the token was checked ended only the streams that were open by then.
     auth::check_again(&*hub.store, &caller).await?;
+    wanted.known.check(&*hub.store).await?;
     let feed = Feed::new(Arc::clone(&hub.store), wanted, open, caller.client.id);
     let head = feed.head();
-    Ok(with_head(feed.into_messages(), head))
+    let chain = hub.store.chain_at(head).await.map_err(status::of_store)?;
+    let mut response = with_head(feed.into_messages(), head);
+    // 32 hex digits are always a valid value.
+    if let Some(Ok(chain)) = chain.map(|chain| chain.to_string().parse()) {
+        response.metadata_mut().insert(HUB_CHAIN_HEADER, chain);
+    }
+    Ok(response)
 }
 
 fn with_head<T>(message: T, head: Sequence) -> Response<T> {

@@ -2,10 +2,13 @@
 //!
 //! A peer learns what it can act on. What concerns the operator (paths, causes) goes to the log.
 
+use ctx_config::wire::{HUB_HEAD_HEADER, HUB_LOG_HEADER, HUB_LOG_OTHER, HUB_LOG_SHORTER};
 use tonic::body::Body;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::store::StoreError;
+use crate::types::Sequence;
 
 /// One answer for every way in which credentials can be wrong, so that it tells nothing apart.
 pub(super) const UNAUTHENTICATED: &str = "invalid or missing credentials";
@@ -32,6 +35,25 @@ pub(super) fn invalid(error: impl std::error::Error) -> Status {
 pub(super) fn no_random(error: getrandom::Error) -> Status {
     tracing::error!(error = report(&error), "no random bytes");
     Status::internal("the hub has no random bytes")
+}
+
+/// The caller knows more of the log than there is.
+pub(super) fn shorter_log(head: Sequence) -> Status {
+    another_log(HUB_LOG_SHORTER, head)
+}
+
+/// The caller knows another log than this one.
+pub(super) fn other_log(head: Sequence) -> Status {
+    another_log(HUB_LOG_OTHER, head)
+}
+
+fn another_log(how: &'static str, head: Sequence) -> Status {
+    let mut status =
+        Status::failed_precondition("the hub's log is not the one that the caller knows");
+    let metadata = status.metadata_mut();
+    metadata.insert(HUB_LOG_HEADER, MetadataValue::from_static(how));
+    metadata.insert(HUB_HEAD_HEADER, head.get().into());
+    status
 }
 
 /// What a failure of the store means for the peer that ran into it: what may pass is said so,

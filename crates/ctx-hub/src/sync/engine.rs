@@ -12,7 +12,7 @@ use super::session::{Applied, SyncSession, load_for_rebuild, load_state};
 use super::source::{Entries, Source};
 use super::worker::Worker;
 use crate::client::backoff::Backoff;
-use crate::client::{ClientError, HubClient};
+use crate::client::{ClientError, HubClient, HubIdentity};
 use crate::entry::Entry;
 use crate::types::{Sequence, TypeSet};
 
@@ -76,6 +76,7 @@ pub(super) async fn run<S: Source>(
     let session = run.close(session, &types, options).await?;
     let mut report = run.report;
     report.cursors = session.cursors();
+    report.log = session.state().log;
     report.rebuilt = options.full;
     report.warnings = session.warnings().to_vec();
     report.set_aside.clone_from(&session.set_aside);
@@ -155,7 +156,11 @@ impl<S: Source> Run<'_, '_, S> {
         let mut tries = 1;
         loop {
             // Opening a stream is already tried more than once by the client.
-            let stream = self.source.sync(&pull.types, after).await?;
+            let opened = self.source.sync(&pull.types, session.start(after)).await;
+            let stream = opened.map_err(|error| match error {
+                ClientError::OtherLog { identity, .. } => session.refused_by(&identity),
+                other => other.into(),
+            })?;
             session.check_hub(stream.identity())?;
             let resumed_at = after;
             let broke;
@@ -192,11 +197,13 @@ impl<S: Source> Run<'_, '_, S> {
             let (entries, then) = gather(&mut stream).await;
             let last = entries.last().map_or(*after, |entry| entry.sequence);
             let ended = matches!(then, Then::End);
+            let HubIdentity { head, chain, .. } = *stream.identity();
             let batch = Batch {
                 types: pull.types.clone(),
                 after: *after,
                 entries,
-                complete_to: stream.identity().head.filter(|_| ended),
+                complete_to: head.filter(|_| ended),
+                chain,
             };
             session = self.apply(session, batch).await?;
             *after = last;

@@ -108,6 +108,15 @@ pub enum Divergence {
         /// The hub's last sequence.
         head: Sequence,
     },
+    /// It reaches as far, and holds something else.
+    #[error(
+        "what it holds up to {known} is not what was mirrored (was it restored from a backup, and \
+         published to since?)"
+    )]
+    Rewritten {
+        /// Up to where the log is known that the mirror was made from.
+        known: Sequence,
+    },
 }
 
 /// A file or directory that could not be read or written.
@@ -190,8 +199,14 @@ impl SyncError {
             } => Some("use the newer ctx that wrote it".to_owned()),
             Self::State { .. } => Some(full.to_owned()),
             Self::Mirror { .. } => Some(format!("{full} and keeps the changed file beside it")),
-            Self::Diverged { .. } => Some(format!(
+            Self::Diverged {
+                how: Divergence::OtherHub { .. },
+            } => Some(format!(
                 "check that it is the right hub; if it is, {full} from it"
+            )),
+            Self::Diverged { .. } => Some(format!(
+                "{full} from what the hub has now and keeps beside it every file with entries that \
+                 the hub lost; whoever published those can publish them again"
             )),
             Self::Batch(_) => Some("pull again from the cursor".to_owned()),
             Self::Client(error) => error.hint(),

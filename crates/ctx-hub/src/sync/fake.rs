@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::ContextDir;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::engine;
@@ -14,9 +15,9 @@ use super::report::{SyncEvent, SyncOptions, SyncReport};
 use super::samples;
 use super::source::{Entries, Source};
 use super::worker::Worker;
-use crate::client::{ClientError, HubIdentity, Peer};
+use crate::client::{ClientError, HubIdentity, Peer, StreamStart};
 use crate::entry::Entry;
-use crate::types::{EntryType, HubId, Sequence, TypeSet};
+use crate::types::{Chain, EntryType, HubId, LogMark, Sequence, TypeSet};
 
 /// What a stream does once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,15 @@ pub(super) enum Fault {
     After(usize),
     /// The hub ends it after so many entries, as if that were all.
     EndAfter(usize),
+    /// It breaks after so many entries because the hub is restored from a backup with `left` of
+    /// them, and publishes `again` others.
+    Restored {
+        after: usize,
+        left: usize,
+        again: u64,
+    },
+    /// The hub is restored so right after the stream has come to its end.
+    EndRestored { left: usize, again: u64 },
     /// A `listen` stream stays silent for its limit after so many entries.
     IdleAfter(usize),
 }
@@ -36,8 +46,28 @@ struct Log {
     entries: Vec<Entry>,
     id: Option<HubId>,
     says_head: bool,
+    /// How often it was set back: what is published since is something else.
+    restored: u32,
     faults: VecDeque<Fault>,
     asked: Vec<(u64, TypeSet)>,
+}
+
+impl Log {
+    fn head(&self) -> u64 {
+        u64::try_from(self.entries.len()).unwrap()
+    }
+
+    /// The hash up to `sequence`, of this log and no other.
+    fn chain_at(&self, sequence: Sequence) -> Option<Chain> {
+        let at = usize::try_from(sequence.get()).unwrap();
+        let last = self.entries.get(at.checked_sub(1)?)?;
+        last.chain
+    }
+
+    /// Whether the log is the one that a caller knows. An older hub does not look.
+    fn is_known_as(&self, known: Option<LogMark>) -> bool {
+        known.is_none_or(|mark| !self.says_head || self.chain_at(mark.sequence) == Some(mark.chain))
+    }
 }
 
 /// A hub.
@@ -54,6 +84,7 @@ impl FakeHub {
             entries: Vec::new(),
             id: Some("00000000000000000000000000000001".parse().unwrap()),
             says_head: true,
+            restored: 0,
             faults: VecDeque::new(),
             asked: Vec::new(),
         };
@@ -73,15 +104,20 @@ impl FakeHub {
     pub(super) fn publish(&self, count: u64) {
         let length = self.log(|log| {
             for _ in 0..count {
-                let sequence = u64::try_from(log.entries.len()).unwrap() + 1;
+                let sequence = log.head() + 1;
                 let turn = usize::try_from(sequence).unwrap() % EntryType::ALL.len();
-                let content = format!("entry {sequence}\n---\n# <!--");
-                log.entries
-                    .push(samples::entry(sequence, EntryType::ALL[turn], &content));
+                let again = "again ".repeat(usize::try_from(log.restored).unwrap());
+                let content = format!("entry {sequence} {again}\n---\n# <!--");
+                let mut entry = samples::entry(sequence, EntryType::ALL[turn], &content);
+                if log.says_head {
+                    let before = log.entries.last().map(|entry| entry.chain);
+                    entry.chain = Some(chain(&format!("{:?} {before:?} {entry:?}", log.id)));
+                }
+                log.entries.push(entry);
             }
-            log.entries.len()
+            log.head()
         });
-        self.published.send_replace(u64::try_from(length).unwrap());
+        self.published.send_replace(length);
     }
 
     /// Another hub answers at the address from now on.
@@ -91,12 +127,21 @@ impl FakeHub {
 
     /// The hub is restored from a backup with `count` entries.
     pub(super) fn set_back(&self, count: usize) {
-        self.log(|log| log.entries.truncate(count));
+        self.log(|log| {
+            log.entries.truncate(count);
+            log.restored += 1;
+        });
     }
 
-    /// It is an older hub, which says neither who it is nor how far it reaches.
+    /// It is an older hub, which says neither who it is nor how far it reaches, has no hashes and
+    /// does not look at those that it is given.
     pub(super) fn say_nothing(&self) {
-        self.log(|log| (log.id, log.says_head) = (None, false));
+        self.log(|log| {
+            (log.id, log.says_head) = (None, false);
+            for entry in &mut log.entries {
+                entry.chain = None;
+            }
+        });
     }
 
     /// What the next streams do, in order; those after them work.
@@ -128,21 +173,29 @@ impl FakeHub {
     fn open(
         &self,
         types: &TypeSet,
-        since: Sequence,
+        start: StreamStart,
         live: bool,
     ) -> Result<FakeStream, ClientError> {
-        let (identity, fault) = self.log(|log| {
+        let StreamStart { since, known } = start;
+        let (identity, fault, is_known) = self.log(|log| {
             log.asked.push((since.get(), types.clone()));
-            let head = Sequence::new(u64::try_from(log.entries.len()).unwrap());
-            let head = Some(head).filter(|_| log.says_head);
-            (
-                HubIdentity {
-                    id: log.id.clone(),
-                    head,
-                },
-                log.faults.pop_front(),
-            )
+            let head = Some(Sequence::new(log.head())).filter(|_| log.says_head);
+            let identity = HubIdentity {
+                id: log.id.clone(),
+                head,
+                chain: head.and_then(|head| log.chain_at(head)),
+            };
+            (identity, log.faults.pop_front(), log.is_known_as(known))
         });
+        if !is_known {
+            return Err(ClientError::OtherLog {
+                peer: peer(),
+                identity: Box::new(HubIdentity {
+                    chain: None,
+                    ..identity
+                }),
+            });
+        }
         if fault == Some(Fault::Refused) {
             return Err(ClientError::Credentials {
                 peer: peer(),
@@ -159,6 +212,20 @@ impl FakeHub {
             fault,
             live,
         })
+    }
+}
+
+/// The hash of what `text` says.
+fn chain(text: &str) -> Chain {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    Chain::from_bytes(*digest.first_chunk().unwrap())
+}
+
+fn broke() -> ClientError {
+    ClientError::Unavailable {
+        peer: peer(),
+        call: "Sync",
+        message: "it broke".to_owned(),
     }
 }
 
@@ -180,12 +247,12 @@ pub(super) struct FakeStream {
 impl Source for FakeHub {
     type Stream = FakeStream;
 
-    async fn sync(&self, types: &TypeSet, since: Sequence) -> Result<FakeStream, ClientError> {
-        self.open(types, since, false)
+    async fn sync(&self, types: &TypeSet, start: StreamStart) -> Result<FakeStream, ClientError> {
+        self.open(types, start, false)
     }
 
-    async fn listen(&self, types: &TypeSet, since: Sequence) -> Result<FakeStream, ClientError> {
-        self.open(types, since, true)
+    async fn listen(&self, types: &TypeSet, start: StreamStart) -> Result<FakeStream, ClientError> {
+        self.open(types, start, true)
     }
 }
 
@@ -198,12 +265,12 @@ impl Entries for FakeStream {
         loop {
             match self.fault {
                 Some(Fault::After(count)) if count == self.sent => {
-                    let message = "it broke".to_owned();
-                    return Err(ClientError::Unavailable {
-                        peer: peer(),
-                        call: "Sync",
-                        message,
-                    });
+                    return Err(broke());
+                }
+                Some(Fault::Restored { after, left, again }) if after == self.sent => {
+                    self.hub.set_back(left);
+                    self.hub.publish(again);
+                    return Err(broke());
                 }
                 Some(Fault::EndAfter(count)) if count == self.sent => return Ok(None),
                 Some(Fault::IdleAfter(count)) if count == self.sent => {
@@ -223,6 +290,10 @@ impl Entries for FakeStream {
                 return Ok(Some(entry));
             }
             if !self.live {
+                if let Some(Fault::EndRestored { left, again }) = self.fault.take() {
+                    self.hub.set_back(left);
+                    self.hub.publish(again);
+                }
                 return Ok(None);
             }
             self.news.changed().await.unwrap();

@@ -18,8 +18,8 @@ use super::session::{Applied, SyncSession, load_state};
 use super::source::{Entries, Source};
 use super::worker::Worker;
 use crate::client::backoff::Backoff;
-use crate::client::{ClientError, HubClient, HubIdentity};
-use crate::types::{Sequence, TypeSet};
+use crate::client::{ClientError, HubClient, HubIdentity, StreamStart};
+use crate::types::TypeSet;
 
 /// Mirrors entries of `types` as they are published, until `shutdown` is over.
 ///
@@ -121,12 +121,13 @@ impl<S: Source> Listening<'_, '_, S> {
 
     /// One connection: catches up, then mirrors what arrives until the stream ends.
     async fn follow(&mut self, pauses: &mut Backoff) -> Result<(), SyncError> {
-        let mut after = self.catch_up().await?;
-        let mut stream = self.source.listen(self.types, after).await?;
+        let start = self.catch_up().await?;
+        let mut after = start.since;
+        let mut stream = self.source.listen(self.types, start).await?;
         // The head has been compared by the sync just now. The cursors may pass this one.
         let hub = HubIdentity {
-            head: None,
-            ..stream.identity().clone()
+            id: stream.identity().id.clone(),
+            ..HubIdentity::default()
         };
         *pauses = long_pauses();
         (self.on_event)(SyncEvent::Connected);
@@ -139,6 +140,7 @@ impl<S: Source> Listening<'_, '_, S> {
                     after,
                     entries: chunk.entries,
                     complete_to: None,
+                    chain: None,
                 };
                 self.commit(batch, &hub).await?;
                 after = last;
@@ -151,7 +153,7 @@ impl<S: Source> Listening<'_, '_, S> {
 
     /// Syncs, and answers from where to listen: the types may still differ by what was published
     /// meanwhile, and what a type has is skipped when it comes again.
-    async fn catch_up(&mut self) -> Result<Sequence, SyncError> {
+    async fn catch_up(&mut self) -> Result<StreamStart, SyncError> {
         let mut patience = Patience::new();
         self.under_way = None;
         loop {
@@ -159,7 +161,12 @@ impl<S: Source> Listening<'_, '_, S> {
             let on_event = &mut *self.on_event;
             let worker = &mut self.syncing;
             match engine::run(self.source, context, types, options, on_event, worker).await {
-                Ok(report) => return Ok(smallest_cursor(&report, self.types)),
+                Ok(report) => {
+                    return Ok(StreamStart {
+                        since: smallest_cursor(&report, self.types),
+                        known: report.log,
+                    });
+                }
                 Err(error) => patience.wait(error, &mut *self.on_event).await?,
             }
         }
@@ -258,6 +265,8 @@ fn is_passing(error: &SyncError) -> bool {
     match error {
         // Somebody rebuilt or removed the mirror meanwhile: a sync brings it back.
         SyncError::Batch(_) => true,
+        // Or the hub was restored since the last sync: the next one finds out, and says so.
+        SyncError::Client(ClientError::OtherLog { .. }) => true,
         SyncError::Client(error) => error.is_retryable(),
         other => other.kind() == SyncErrorKind::Busy,
     }

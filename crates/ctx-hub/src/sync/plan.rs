@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::error::Divergence;
 use super::state::SyncState;
+use crate::client::HubIdentity;
 use crate::entry::Entry;
-use crate::types::{EntryType, Sequence, TypeSet};
+use crate::types::{Chain, EntryType, LogMark, Sequence, TypeSet};
 
 /// One stream to ask a hub for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,27 @@ pub(super) fn pulls(state: &SyncState, types: &TypeSet) -> Vec<Pull> {
         .collect()
 }
 
+impl Divergence {
+    /// In what respect `hub`, as far as it says, is not the log of a mirror in `state`.
+    pub(super) fn between(state: &SyncState, hub: &HubIdentity) -> Option<Self> {
+        if let (Some(mirrored), Some(found)) = (&state.hub_id, &hub.id)
+            && mirrored != found
+        {
+            let (mirrored, found) = (mirrored.clone(), found.clone());
+            return Some(Self::OtherHub { mirrored, found });
+        }
+        let mirrored = state.reached();
+        let head = hub.head.filter(|head| *head < mirrored)?;
+        Some(Self::SetBack { mirrored, head })
+    }
+
+    /// What it means that `hub` refused what a mirror in `state` knows of its log.
+    pub(super) fn of_refusal(state: &SyncState, hub: &HubIdentity) -> Self {
+        let known = state.reached();
+        Self::between(state, hub).unwrap_or(Self::Rewritten { known })
+    }
+}
+
 /// Everything that a hub has of some types between two sequences.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -44,9 +67,22 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// … up to the last of them, or up to here if that is further.
     pub complete_to: Option<Sequence>,
+    /// The rolling hash of the hub's log up to `complete_to`, if the hub says it.
+    pub chain: Option<Chain>,
 }
 
 impl Batch {
+    /// The furthest place of the hub's log that the batch tells the hash of.
+    pub(super) fn mark(&self) -> Option<LogMark> {
+        let entry = self.entries.last();
+        let last = entry.and_then(|entry| Some((entry.sequence, entry.chain?)));
+        let end = self.complete_to.zip(self.chain);
+        let furthest = last.into_iter().chain(end).max_by_key(|(at, _)| *at);
+        // Of a log without entries there is nothing to know.
+        let furthest = furthest.filter(|(at, _)| *at > Sequence::START);
+        furthest.map(|(sequence, chain)| LogMark { sequence, chain })
+    }
+
     /// The entries that were appended when `applied` of each type were: the last ones, since what
     /// a type has already is skipped.
     pub(super) fn into_new(self, applied: &BTreeMap<EntryType, u64>) -> Vec<Entry> {
@@ -175,6 +211,7 @@ mod tests {
                 .map(|&(at, kind)| samples::entry(at, kind, "x"))
                 .collect(),
             complete_to: complete_to.map(Sequence::new),
+            chain: None,
         }
     }
 

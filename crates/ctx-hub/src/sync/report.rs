@@ -9,7 +9,7 @@ use ctx_io::{LockRecord, Wait};
 
 use super::error::SyncError;
 use crate::entry::Entry;
-use crate::types::{EntryType, Sequence};
+use crate::types::{EntryType, LogMark, Sequence};
 
 /// How to sync.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ pub struct SyncReport {
     pub new_entries: BTreeMap<EntryType, u64>,
     /// Up to where each type is mirrored now.
     pub cursors: BTreeMap<EntryType, Sequence>,
+    /// How far the hub's log is known, and its rolling hash up to there; `None` while no hub has
+    /// said, as an older one does not.
+    pub log: Option<LogMark>,
     /// The dead holder from whom the lock was taken over.
     pub took_over: Option<LockRecord>,
     /// Whether the mirror was built anew.

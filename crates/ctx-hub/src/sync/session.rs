@@ -14,7 +14,7 @@ use super::recover;
 use super::render::render;
 use super::report::{SyncOptions, SyncWarning};
 use super::state::{StateError, SyncState, TypeState};
-use crate::client::HubIdentity;
+use crate::client::{HubIdentity, StreamStart};
 use crate::types::{EntryType, HubId, Sequence, TypeSet};
 
 /// What the lock says while entries are fetched, and while they are written.
@@ -203,21 +203,26 @@ impl SyncSession {
     /// # Errors
     /// [`SyncError::Diverged`]. Nothing was changed.
     pub fn check_hub(&mut self, hub: &HubIdentity) -> Result<(), SyncError> {
-        match (&self.state.hub_id, &hub.id) {
-            (Some(mirrored), Some(found)) if mirrored != found => {
-                let (mirrored, found) = (mirrored.clone(), found.clone());
-                let how = Divergence::OtherHub { mirrored, found };
-                return Err(SyncError::Diverged { how });
-            }
-            (None, found) => self.state.hub_id.clone_from(found),
-            _ => {}
+        if let Some(how) = Divergence::between(&self.state, hub) {
+            return Err(SyncError::Diverged { how });
         }
-        let mirrored = self.state.largest_cursor();
-        match hub.head {
-            Some(head) if head < mirrored => Err(SyncError::Diverged {
-                how: Divergence::SetBack { mirrored, head },
-            }),
-            _ => Ok(()),
+        if self.state.hub_id.is_none() {
+            self.state.hub_id.clone_from(&hub.id);
+        }
+        Ok(())
+    }
+
+    /// The error of a `hub` that refused what is known of its log.
+    pub(super) fn refused_by(&self, hub: &HubIdentity) -> SyncError {
+        let how = Divergence::of_refusal(&self.state, hub);
+        SyncError::Diverged { how }
+    }
+
+    /// Where a stream begins that goes on after `since`.
+    pub(super) fn start(&self, since: Sequence) -> StreamStart {
+        StreamStart {
+            since,
+            known: self.state.log,
         }
     }
 
@@ -238,10 +243,12 @@ impl SyncSession {
     /// file was edited; [`SyncError::Lock`] when the lock was taken away; [`SyncError::Io`].
     pub fn apply(mut self, batch: &Batch) -> Result<(Self, Applied), SyncError> {
         let plan = plan(&self.state, batch)?;
+        let log = self.state.log_with(batch.mark());
         let is_known = |(entry_type, cursor): (&EntryType, &Sequence)| {
             self.state.of(*entry_type).cursor == *cursor
         };
-        if plan.new.is_empty() && plan.cursors.iter().all(is_known) {
+        let nothing_new = plan.new.is_empty() && plan.cursors.iter().all(is_known);
+        if nothing_new && log == self.state.log {
             return Ok((self, Applied::new()));
         }
         self.lock.set_phase(APPENDING)?;
@@ -249,7 +256,10 @@ impl SyncSession {
         if !self.recorded {
             self.record_start()?;
         }
-        let mut next = self.state.clone();
+        let mut next = SyncState {
+            log,
+            ..self.state.clone()
+        };
         for (&entry_type, &cursor) in &plan.cursors {
             next.types.entry(entry_type).or_default().cursor = cursor;
         }

@@ -1,26 +1,26 @@
 //! Where entries come from: a hub, or in tests something that breaks on demand.
 
-use crate::client::{ClientError, EntryStream, HubClient, HubIdentity};
+use crate::client::{ClientError, EntryStream, HubClient, HubIdentity, StreamStart};
 use crate::entry::Entry;
-use crate::types::{Sequence, TypeSet};
+use crate::types::TypeSet;
 
 /// What opens streams.
 pub(super) trait Source: Sync {
     /// What it opens.
     type Stream: Entries;
 
-    /// Everything of `types` after `since`, then the end.
+    /// Everything of `types` from `start` on, then the end.
     fn sync(
         &self,
         types: &TypeSet,
-        since: Sequence,
+        start: StreamStart,
     ) -> impl Future<Output = Result<Self::Stream, ClientError>> + Send;
 
-    /// Everything of `types` after `since`, and what is published from now on.
+    /// Everything of `types` from `start` on, and what is published from now on.
     fn listen(
         &self,
         types: &TypeSet,
-        since: Sequence,
+        start: StreamStart,
     ) -> impl Future<Output = Result<Self::Stream, ClientError>> + Send;
 }
 
@@ -36,12 +36,16 @@ pub(super) trait Entries: Send {
 impl Source for HubClient {
     type Stream = EntryStream;
 
-    async fn sync(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
-        Self::sync(self, types, since).await
+    async fn sync(&self, types: &TypeSet, start: StreamStart) -> Result<EntryStream, ClientError> {
+        Self::sync(self, types, start).await
     }
 
-    async fn listen(&self, types: &TypeSet, since: Sequence) -> Result<EntryStream, ClientError> {
-        Self::listen(self, types, since).await
+    async fn listen(
+        &self,
+        types: &TypeSet,
+        start: StreamStart,
+    ) -> Result<EntryStream, ClientError> {
+        Self::listen(self, types, start).await
     }
 }
 

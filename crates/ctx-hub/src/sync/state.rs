@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::types::{EntryType, HubId, InvalidId, Sequence, UnknownType};
+use crate::types::{EntryType, HubId, InvalidId, LogMark, Sequence, UnknownType};
 
 /// The format that this version writes. A higher one is never written over.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
+/// The first one, which knew nothing of the log but its hub. It is read, and written anew as [`FORMAT`].
+const FORMAT_WITHOUT_LOG: u64 = 1;
 /// No state of ours is longer.
 pub(super) const STATE_MAX_BYTES: u64 = 65_536;
 
@@ -17,6 +19,8 @@ pub(super) const STATE_MAX_BYTES: u64 = 65_536;
 pub(super) struct SyncState {
     /// The log that the mirror was made from; `None` until a hub has said.
     pub(super) hub_id: Option<HubId>,
+    /// How far that log is known, and its rolling hash up to there; `None` until a hub has said.
+    pub(super) log: Option<LogMark>,
     /// Each type that was ever mirrored.
     pub(super) types: BTreeMap<EntryType, TypeState>,
     /// Of a rebuild: nothing is missing, it may take the mirror's place.
@@ -69,7 +73,10 @@ pub enum StateError {
     Type(#[from] UnknownType),
     /// The identity of its hub is none.
     #[error("the identity of its hub is none")]
-    HubId(#[from] InvalidId),
+    HubId(#[source] InvalidId),
+    /// The hash of its hub's log is none.
+    #[error("the hash of its hub's log is none")]
+    Chain(#[source] InvalidId),
     /// It is far longer than a state can be.
     #[error("it is longer than {STATE_MAX_BYTES} bytes")]
     TooLong,
@@ -79,12 +86,29 @@ pub enum StateError {
 struct StateJson {
     format: u64,
     hub_id: Option<String>,
+    #[serde(default)]
+    log: Option<LogJson>,
     /// For an older `ctx`, which knows nothing else.
     #[serde(default)]
     last_sequence: u64,
     types: BTreeMap<String, TypeJson>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     complete: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LogJson {
+    sequence: u64,
+    chain: String,
+}
+
+impl LogJson {
+    fn check(self) -> Result<LogMark, StateError> {
+        Ok(LogMark {
+            sequence: Sequence::new(self.sequence),
+            chain: self.chain.parse().map_err(StateError::Chain)?,
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,10 +130,19 @@ impl SyncState {
         self.types.get(&entry_type).copied().unwrap_or_default()
     }
 
-    /// The largest cursor: the hub's log reached that far once.
-    pub(super) fn largest_cursor(&self) -> Sequence {
+    /// The hub's log reached that far once: the largest cursor, or what is known of the log.
+    pub(super) fn reached(&self) -> Sequence {
         let cursors = self.types.values().map(|of_type| of_type.cursor);
-        cursors.max().unwrap_or_default()
+        let known = self.log.map(|mark| mark.sequence);
+        cursors.chain(known).max().unwrap_or_default()
+    }
+
+    /// What is known of the log when `mark` is learned of it too.
+    pub(super) fn log_with(&self, mark: Option<LogMark>) -> Option<LogMark> {
+        self.log
+            .into_iter()
+            .chain(mark)
+            .max_by_key(|mark| mark.sequence)
     }
 
     /// The bytes of the file.
@@ -132,6 +165,10 @@ impl SyncState {
         let mut bytes = serde_json::to_vec(&StateJson {
             format: FORMAT,
             hub_id: self.hub_id.as_ref().map(ToString::to_string),
+            log: self.log.map(|LogMark { sequence, chain }| LogJson {
+                sequence: sequence.get(),
+                chain: chain.to_string(),
+            }),
             last_sequence: last.unwrap_or_default().get(),
             types: types.collect(),
             complete: self.complete,
@@ -155,7 +192,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Recorded, StateError> {
         });
     };
     match format.as_u64() {
-        Some(FORMAT) => {}
+        Some(FORMAT_WITHOUT_LOG | FORMAT) => {}
         Some(found) if found > FORMAT => return Err(StateError::Newer { found }),
         _ => {
             return Err(StateError::Format {
@@ -167,7 +204,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Recorded, StateError> {
 }
 
 fn current(json: StateJson) -> Result<SyncState, StateError> {
-    let hub_id = json.hub_id.map(|id| id.parse()).transpose()?;
+    let hub_id = json.hub_id.map(|id| id.parse().map_err(StateError::HubId));
+    let log = json.log.map(LogJson::check);
     let mut types = BTreeMap::new();
     for (name, of_type) in json.types {
         let TypeJson {
@@ -186,7 +224,8 @@ fn current(json: StateJson) -> Result<SyncState, StateError> {
         );
     }
     Ok(SyncState {
-        hub_id,
+        hub_id: hub_id.transpose()?,
+        log: log.transpose()?,
         types,
         complete: json.complete,
     })
@@ -196,6 +235,13 @@ fn current(json: StateJson) -> Result<SyncState, StateError> {
 mod tests {
     use super::*;
 
+    fn mark(sequence: u64) -> LogMark {
+        LogMark {
+            sequence: Sequence::new(sequence),
+            chain: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        }
+    }
+
     fn state() -> SyncState {
         let of_type = |cursor| TypeState {
             cursor: Sequence::new(cursor),
@@ -204,6 +250,7 @@ mod tests {
         };
         SyncState {
             hub_id: Some("0123456789abcdef0123456789abcdef".parse().unwrap()),
+            log: Some(mark(8)),
             types: [
                 (EntryType::Task, of_type(7)),
                 (EntryType::Decision, of_type(3)),
@@ -218,12 +265,18 @@ mod tests {
         let json = String::from_utf8(state().to_json().unwrap()).unwrap();
         assert_eq!(
             json,
-            "{\"format\":1,\"hub_id\":\"0123456789abcdef0123456789abcdef\",\"last_sequence\":3,\
-             \"types\":{\"decision\":{\"cursor\":3,\"length\":30,\"modified_ns\":-5},\
+            "{\"format\":2,\"hub_id\":\"0123456789abcdef0123456789abcdef\",\
+             \"log\":{\"sequence\":8,\"chain\":\"00112233445566778899aabbccddeeff\"},\
+             \"last_sequence\":3,\"types\":{\"decision\":{\"cursor\":3,\"length\":30,\"modified_ns\":-5},\
              \"task\":{\"cursor\":7,\"length\":70,\"modified_ns\":-5}}}\n"
         );
         assert_eq!(read(json.as_bytes()).unwrap(), Recorded::Current(state()));
-        assert_eq!(state().largest_cursor(), Sequence::new(7));
+        assert_eq!(state().reached(), Sequence::new(8));
+        let log = None;
+        assert_eq!(SyncState { log, ..state() }.reached(), Sequence::new(7));
+        assert_eq!(state().log_with(Some(mark(7))), Some(mark(8)));
+        assert_eq!(state().log_with(Some(mark(9))), Some(mark(9)));
+        assert_eq!(state().log_with(None), Some(mark(8)));
     }
 
     #[test]
@@ -233,11 +286,28 @@ mod tests {
         }
         let older = read(b"{\"last_sequence\": 42}").unwrap();
         assert_eq!(older, Recorded::Older(Sequence::new(42)));
-        let newer = read(b"{\"format\":2,\"types\":[]}").unwrap_err();
+        let newer = read(b"{\"format\":3,\"types\":[]}").unwrap_err();
         assert_eq!(
             newer.to_string(),
-            "it was written by a newer ctx (format 2, this one knows 1)"
+            "it was written by a newer ctx (format 3, this one knows 2)"
         );
+    }
+
+    #[test]
+    fn the_first_format_reads_as_one_that_knows_nothing_of_the_log() {
+        let first = "{\"format\":1,\"hub_id\":\"0123456789abcdef0123456789abcdef\",\"last_sequence\":3,\
+             \"types\":{\"decision\":{\"cursor\":3,\"length\":30,\"modified_ns\":-5},\
+             \"task\":{\"cursor\":7,\"length\":70,\"modified_ns\":-5}}}\n";
+        let expected = SyncState {
+            log: None,
+            ..state()
+        };
+        assert_eq!(
+            read(first.as_bytes()).unwrap(),
+            Recorded::Current(expected.clone())
+        );
+        let again = expected.to_json().unwrap();
+        assert_eq!(read(&again).unwrap(), Recorded::Current(expected));
     }
 
     #[test]
@@ -263,6 +333,8 @@ mod tests {
             "\u{0}",
             "{\"format\":1,\"hub_id\":null,\"types\":{\"x\":{\"cursor\":1,\"length\":1}}}",
             "{\"format\":1,\"hub_id\":\"x\",\"types\":{}}",
+            "{\"format\":2,\"hub_id\":null,\"types\":{},\"log\":{\"sequence\":1,\"chain\":\"x\"}}",
+            "{\"format\":2,\"hub_id\":null,\"types\":{},\"log\":{\"sequence\":1}}",
         ] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }

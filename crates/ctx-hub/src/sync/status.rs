@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use ctx_config::paths::ContextDir;
 use ctx_io::{LockStatus, lock};
 
-use super::error::SyncError;
+use super::error::{Divergence, SyncError};
 use super::mirror;
 use super::recover;
-use super::state::Recorded;
-use crate::types::{EntryType, HubId, Sequence};
+use super::state::{Recorded, SyncState};
+use crate::client::{ClientError, HubClient, StreamStart};
+use crate::types::{EntryType, HubId, Sequence, TypeSet};
 
 /// How far a project has mirrored.
 #[derive(Debug)]
@@ -23,6 +24,29 @@ pub struct MirrorStatus {
     pub files: BTreeMap<EntryType, u64>,
     /// Who holds the sync lock.
     pub lock: LockStatus,
+    state: SyncState,
+}
+
+impl MirrorStatus {
+    /// Asks a hub whether its log is the one that the mirror was made from; `None` means that
+    /// nothing speaks against it. Fetches no entry.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn compare(&self, client: &HubClient) -> Result<Option<Divergence>, ClientError> {
+        let start = StreamStart {
+            // Behind every entry: only the answer counts.
+            since: Sequence::new(u64::MAX),
+            known: self.state.log,
+        };
+        match client.sync(&TypeSet::all(), start).await {
+            Ok(stream) => Ok(Divergence::between(&self.state, stream.identity())),
+            Err(ClientError::OtherLog { identity, .. }) => {
+                Ok(Some(Divergence::of_refusal(&self.state, &identity)))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Reads how far the project at `context` has mirrored. Takes no lock and changes nothing; a sync
@@ -45,22 +69,23 @@ pub fn status(context: &ContextDir) -> Result<MirrorStatus, SyncError> {
             files.insert(entry_type, facts.length);
         }
     }
-    let (hub_id, cursors) = match recover::read_file(&dir)? {
-        Recorded::Nothing => (None, BTreeMap::new()),
-        Recorded::Older(cursor) => (None, files.keys().map(|&of| (of, cursor)).collect()),
+    let (state, cursors) = match recover::read_file(&dir)? {
+        Recorded::Nothing => (SyncState::default(), BTreeMap::new()),
+        Recorded::Older(cursor) => {
+            let cursors = files.keys().map(|&of| (of, cursor)).collect();
+            (SyncState::default(), cursors)
+        }
         Recorded::Current(state) => {
-            let cursors = state
-                .types
-                .iter()
-                .map(|(&of, recorded)| (of, recorded.cursor))
-                .collect();
-            (state.hub_id, cursors)
+            let types = state.types.iter();
+            let cursors = types.map(|(&of, recorded)| (of, recorded.cursor)).collect();
+            (state, cursors)
         }
     };
     Ok(MirrorStatus {
-        hub_id,
+        hub_id: state.hub_id.clone(),
         cursors,
         files,
         lock,
+        state,
     })
 }

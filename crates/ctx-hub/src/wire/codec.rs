@@ -245,6 +245,7 @@ mod tests {
         let message = |n: usize| SyncRequest {
             types: vec!["x".repeat(n)],
             since_sequence: 7,
+            ..SyncRequest::default()
         };
         let messages: Vec<_> = [0, 1, BUFFER_BYTES, YIELD_BYTES, 1_048_576]
             .map(message)

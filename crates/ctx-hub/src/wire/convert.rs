@@ -7,7 +7,8 @@ use super::admin::{ClientRecord, HubHealth};
 use super::generated as wire;
 use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
 use crate::types::{
-    ClientId, EmptyId, EntryId, EntryType, InvalidId, Sequence, TypeSet, UnknownType,
+    Chain, ClientId, EmptyId, EntryId, EntryType, InvalidId, LogMark, Sequence, TypeSet,
+    UnknownType,
 };
 
 /// A message of a hub that holds what no value can be made of.
@@ -29,6 +30,14 @@ pub enum ConvertError {
         sequence: u64,
         /// The type.
         source: UnknownType,
+    },
+    /// The rolling hash of the log at the entry is none.
+    #[error("the entry with sequence {sequence} has a rolling hash that is none")]
+    Chain {
+        /// Its place in the hub's log.
+        sequence: u64,
+        /// What is wrong with the hash.
+        source: InvalidId,
     },
     /// An identity is none.
     #[error("{field} is not an identity")]
@@ -90,6 +99,7 @@ pub fn entry_from_wire(message: wire::EntryMsg) -> Result<Entry, ConvertError> {
         timestamp,
         sequence,
         meta,
+        chain,
     } = message;
     Ok(Entry {
         id: EntryId::try_from(id).map_err(|source| ConvertError::NoId { sequence, source })?,
@@ -101,7 +111,8 @@ pub fn entry_from_wire(message: wire::EntryMsg) -> Result<Entry, ConvertError> {
         timestamp,
         sequence: Sequence::new(sequence),
         meta: meta_from_wire(meta),
-        chain: None,
+        chain: chain_from_wire(&chain)
+            .map_err(|source| ConvertError::Chain { sequence, source })?,
     })
 }
 
@@ -116,7 +127,7 @@ pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
         timestamp,
         sequence,
         meta,
-        chain: _,
+        chain,
     } = entry;
     wire::EntryMsg {
         id: id.as_str().to_owned(),
@@ -126,7 +137,27 @@ pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
         timestamp: *timestamp,
         sequence: sequence.get(),
         meta: meta_to_wire(meta),
+        chain: chain.as_ref().map(Chain::to_string).unwrap_or_default(),
     }
+}
+
+/// Reads a rolling hash; what is empty is none.
+///
+/// # Errors
+/// [`InvalidId`] for any other text than 32 lower-case hex digits.
+pub fn chain_from_wire(chain: &str) -> Result<Option<Chain>, InvalidId> {
+    if chain.is_empty() {
+        return Ok(None);
+    }
+    chain.parse().map(Some)
+}
+
+/// Writes what is known of a hub's log: `known_sequence` and `known_chain`.
+#[must_use]
+pub fn known_to_wire(known: Option<LogMark>) -> (u64, String) {
+    known
+        .map(|LogMark { sequence, chain }| (sequence.get(), chain.to_string()))
+        .unwrap_or_default()
 }
 
 /// Writes a set of types. All of them are written as none, which every hub reads as all, those
@@ -320,6 +351,7 @@ mod tests {
             timestamp: 5,
             sequence: 7,
             meta: Some(meta()),
+            chain: "0123456789abcdef0123456789abcdef".to_owned(),
         }
     }
 
@@ -328,6 +360,13 @@ mod tests {
         let value = entry_from_wire(entry()).unwrap();
         assert_eq!(value.sequence, Sequence::new(7));
         assert_eq!(entry_to_wire(&value), entry());
+        let unchained = wire::EntryMsg {
+            chain: String::new(),
+            ..entry()
+        };
+        let value = entry_from_wire(unchained.clone()).unwrap();
+        assert_eq!(value.chain, None);
+        assert_eq!(entry_to_wire(&value), unchained);
     }
 
     #[test]
@@ -351,6 +390,15 @@ mod tests {
         let error = entry_from_wire(rumour).unwrap_err();
         assert!(
             matches!(error, ConvertError::Type { sequence: 7, .. }),
+            "{error}"
+        );
+        let no_hash = wire::EntryMsg {
+            chain: "x".to_owned(),
+            ..entry()
+        };
+        let error = entry_from_wire(no_hash).unwrap_err();
+        assert!(
+            matches!(error, ConvertError::Chain { sequence: 7, .. }),
             "{error}"
         );
     }

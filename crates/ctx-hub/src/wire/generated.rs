@@ -102,25 +102,25 @@ pub struct EntryMeta {
     #[prost(string, tag = "1")]
     #[serde(
         deserialize_with = "crate::wire::json::null_as_default",
-        skip_serializing_if = "String::is_empty"
+        skip_serializing_if = "crate::wire::json::is_default"
     )]
     pub display_name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     #[serde(
         deserialize_with = "crate::wire::json::null_as_default",
-        skip_serializing_if = "String::is_empty"
+        skip_serializing_if = "crate::wire::json::is_default"
     )]
     pub host: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     #[serde(
         deserialize_with = "crate::wire::json::null_as_default",
-        skip_serializing_if = "String::is_empty"
+        skip_serializing_if = "crate::wire::json::is_default"
     )]
     pub tool: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     #[serde(
         deserialize_with = "crate::wire::json::null_as_default",
-        skip_serializing_if = "String::is_empty"
+        skip_serializing_if = "crate::wire::json::is_default"
     )]
     pub via: ::prost::alloc::string::String,
 }
@@ -151,6 +151,22 @@ pub struct SyncRequest {
     #[prost(uint64, tag = "2")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub since_sequence: u64,
+    /// What the caller has of this log: a sequence, and the rolling hash up to it. When the log is
+    /// another one there, or shorter, the call is refused with FAILED_PRECONDITION. 0 and empty: it
+    /// says nothing of the log, and is not refused.
+    #[prost(uint64, tag = "3")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub known_sequence: u64,
+    /// 32 lower-case hex digits.
+    #[prost(string, tag = "4")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub known_chain: ::prost::alloc::string::String,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
@@ -167,6 +183,22 @@ pub struct ListenRequest {
     #[prost(uint64, tag = "2")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub since_sequence: u64,
+    /// What the caller has of this log: a sequence, and the rolling hash up to it. When the log is
+    /// another one there, or shorter, the call is refused with FAILED_PRECONDITION. 0 and empty: it
+    /// says nothing of the log, and is not refused.
+    #[prost(uint64, tag = "3")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub known_sequence: u64,
+    /// 32 lower-case hex digits.
+    #[prost(string, tag = "4")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub known_chain: ::prost::alloc::string::String,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
@@ -199,6 +231,13 @@ pub struct EntryMsg {
         serialize_with = "crate::wire::json::meta_object"
     )]
     pub meta: ::core::option::Option<EntryMeta>,
+    /// The rolling hash of the log at this entry, 32 lower-case hex digits; empty from older hubs.
+    #[prost(string, tag = "8")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub chain: ::prost::alloc::string::String,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]

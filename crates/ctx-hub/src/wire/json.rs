@@ -1,6 +1,6 @@
 //! What older peers expect of the JSON that serde would not do by itself.
 //!
-//! Four functions, named by the attributes of the generated messages: older peers write `null` for
+//! Five functions, named by the attributes of the generated messages: older peers write `null` for
 //! what is empty and expect an empty array as `null` and an absent meta as `{}`. And one reader,
 //! [`from_slice`], which is stricter than a derived one.
 //!
@@ -126,6 +126,11 @@ where
     } else {
         items.serialize(serializer)
     }
+}
+
+/// Whether a value is the empty one of its field, which is left out.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Writes an absent meta as `{}`.
@@ -260,8 +265,17 @@ mod tests {
             &SyncRequest {
                 types: types.clone(),
                 since_sequence: 7,
+                ..SyncRequest::default()
             },
             r#"{"types":["decision","task"],"since_sequence":7}"#,
+        );
+        written(
+            &SyncRequest {
+                known_sequence: 8,
+                known_chain: s("c"),
+                ..SyncRequest::default()
+            },
+            r#"{"types":null,"since_sequence":0,"known_sequence":8,"known_chain":"c"}"#,
         );
         written(
             &SyncRequest::default(),
@@ -271,8 +285,17 @@ mod tests {
             &ListenRequest {
                 types,
                 since_sequence: 7,
+                ..ListenRequest::default()
             },
             r#"{"types":["decision","task"],"since_sequence":7}"#,
+        );
+        written(
+            &ListenRequest {
+                known_sequence: 8,
+                known_chain: s("c"),
+                ..ListenRequest::default()
+            },
+            r#"{"types":null,"since_sequence":0,"known_sequence":8,"known_chain":"c"}"#,
         );
         written(
             &ListenRequest::default(),
@@ -289,12 +312,24 @@ mod tests {
                 tool: s("t"),
                 ..EntryMeta::default()
             }),
+            chain: String::new(),
         };
         written(
             &entry,
             concat!(
                 r#"{"id":"i","type":"learning","content":"c","origin":"o","#,
                 r#""timestamp":-9223372036854775808,"sequence":9,"meta":{"tool":"t"}}"#
+            ),
+        );
+        written(
+            &EntryMsg {
+                chain: s("h"),
+                meta: Some(EntryMeta::default()),
+                ..EntryMsg::default()
+            },
+            concat!(
+                r#"{"id":"","type":"","content":"","origin":"","timestamp":0,"sequence":0,"#,
+                r#""meta":{},"chain":"h"}"#
             ),
         );
     }
@@ -483,13 +518,15 @@ mod tests {
 
         #[test]
         fn whatever_an_entry_holds_reads_back_the_same(
-            texts in any::<[String; 5]>(),
+            texts in any::<[String; 6]>(),
             timestamp in any::<i64>(),
             sequence in any::<u64>(),
         ) {
-            let [id, r#type, content, origin, host] = texts;
+            let [id, r#type, content, origin, host, chain] = texts;
             let meta = Some(EntryMeta { host, ..EntryMeta::default() });
-            let entry = EntryMsg { id, r#type, content, origin, timestamp, sequence, meta };
+            let entry = EntryMsg {
+                id, r#type, content, origin, timestamp, sequence, meta, chain,
+            };
             let text = serde_json::to_vec(&entry).unwrap();
             prop_assert_eq!(from_slice::<EntryMsg>(&text).unwrap(), entry);
         }

@@ -6,6 +6,8 @@ mod edits;
 mod hub;
 mod killed;
 mod lock;
+#[cfg(feature = "server")]
+mod restored;
 mod states;
 
 use std::fs;
@@ -115,6 +117,7 @@ pub(crate) fn batch_of(types: TypeSet, after: u64, entries: Vec<Entry>) -> Batch
         after: Sequence::new(after),
         entries,
         complete_to: None,
+        chain: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use ctx_hub::client::HubStatus;
 use ctx_hub::connection::Connection;
-use ctx_hub::sync::MirrorStatus;
+use ctx_hub::sync::{Divergence, MirrorStatus};
 use ctx_hub::types::{EntryType, TypeSet};
 use ctx_io::{LockRecord, LockStatus};
 use serde::Serialize;
@@ -40,6 +40,9 @@ struct HubReport {
     head: Option<u64>,
     /// By how many sequences the mirror is behind at most; `null` when that cannot be told.
     lag: Option<u64>,
+    /// In what respect the hub's log is not the one that the mirror was made from; `null` when
+    /// nothing speaks against it.
+    diverged: Option<String>,
     total_entries: u64,
     entries_by_type: BTreeMap<String, u64>,
     listening: u32,
@@ -80,17 +83,20 @@ impl Report for StatusReport {
 }
 
 impl HubReport {
-    fn of(status: &HubStatus, mirror: &MirrorStatus, types: &TypeSet) -> Self {
+    fn of(answer: &Answer, mirror: &MirrorStatus, types: &TypeSet) -> Self {
+        let Answer { status, diverged } = answer;
         let head = status.identity.head;
         let reached = |entry_type| mirror.cursors.get(&entry_type).copied().unwrap_or_default();
         let furthest = types.iter().map(reached).min();
         let lag = head
             .zip(furthest)
+            .filter(|_| diverged.is_none())
             .map(|(head, reached)| head.get().saturating_sub(reached.get()));
         Self {
             hub_id: status.identity.id.as_ref().map(ToString::to_string),
             head: head.map(ctx_hub::types::Sequence::get),
             lag,
+            diverged: diverged.as_ref().map(ToString::to_string),
             total_entries: status.total_entries,
             entries_by_type: status.by_type.clone(),
             listening: status.connected_clients,
@@ -98,6 +104,9 @@ impl HubReport {
     }
 
     fn position(&self) -> String {
+        if let Some(how) = &self.diverged {
+            return format!("not the log that the mirror was made from: {how}");
+        }
         match (self.head, self.lag) {
             (Some(head), Some(0)) => format!("{head}, the mirror is up to date"),
             (Some(head), Some(lag)) => format!("{head}, the mirror is behind by up to {lag}"),
@@ -165,7 +174,7 @@ impl LockReport {
 pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
     let connection = super::load(cx)?;
     let mirror = ctx_hub::sync::status(&cx.context).map_err(convert::sync)?;
-    let asked = ask(&connection, args).await;
+    let asked = ask(&connection, &mirror, args).await;
     let types = &connection.types;
     let cursors = types.iter().map(|of| {
         let cursor = mirror.cursors.get(&of).copied().unwrap_or_default();
@@ -180,7 +189,7 @@ pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
         hub_status: asked
             .as_ref()
             .ok()
-            .map(|status| HubReport::of(status, &mirror, types)),
+            .map(|answer| HubReport::of(answer, &mirror, types)),
         lock: LockReport::of(&mirror.lock),
         error: asked.as_ref().err().map(ErrorDocument::body),
     };
@@ -194,7 +203,19 @@ pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
     })
 }
 
-async fn ask(connection: &Connection, args: &StatusArgs) -> Result<HubStatus, CliError> {
+/// What a hub says of itself and of the mirror.
+struct Answer {
+    status: HubStatus,
+    diverged: Option<Divergence>,
+}
+
+async fn ask(
+    connection: &Connection,
+    mirror: &MirrorStatus,
+    args: &StatusArgs,
+) -> Result<Answer, CliError> {
     let client = super::dial(connection, super::timeouts(args.timeout)).await?;
-    client.status().await.map_err(convert::client)
+    let status = client.status().await.map_err(convert::client)?;
+    let diverged = mirror.compare(&client).await.map_err(convert::client)?;
+    Ok(Answer { status, diverged })
 }

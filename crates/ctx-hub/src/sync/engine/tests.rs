@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::error::SyncErrorKind;
+use super::super::error::{Divergence, SyncErrorKind};
 use super::super::fake::{FakeHub, Fault, Project};
 use super::*;
 use crate::client::ClientErrorKind;
@@ -178,6 +178,144 @@ async fn another_hub_or_one_set_back_is_told_apart_from_one_with_nothing_new() {
     assert!(report.rebuilt);
     project.assert_mirrors(&hub, &all);
     assert_eq!(project.sync(&hub, &all).await.unwrap().total(), 0);
+}
+
+/// What a project knows of the log.
+fn known(project: &Project) -> Option<u64> {
+    let state = fs::read(project.context.mirror().state()).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    state["log"]["sequence"].as_u64()
+}
+
+/// The error of a sync that finds the hub's log rewritten, which changes nothing.
+async fn rewritten(project: &Project, hub: &FakeHub, types: &TypeSet) -> SyncError {
+    let state = fs::read(project.context.mirror().state()).unwrap();
+    let error = project.sync(hub, types).await.unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Diverged);
+    let how = Divergence::Rewritten {
+        known: Sequence::new(known(project).unwrap()),
+    };
+    assert!(
+        matches!(&error, SyncError::Diverged { how: found } if *found == how),
+        "{error:?}"
+    );
+    assert_eq!(fs::read(project.context.mirror().state()).unwrap(), state);
+    assert!(!project.context.mirror().sync_lock().exists());
+    error
+}
+
+#[tokio::test]
+async fn a_hub_that_was_set_back_and_has_grown_again_is_told_from_one_that_only_grew() {
+    let all = TypeSet::all();
+    // Back by one entry or all, up to the same length or beyond it.
+    for (left, again) in [(7, 1), (7, 9), (1, 7), (0, 8), (0, 30)] {
+        let (hub, project) = (FakeHub::with(8), Project::new());
+        project.sync(&hub, &all).await.unwrap();
+        hub.set_back(left);
+        hub.publish(again);
+        for _ in 0..2 {
+            rewritten(&project, &hub, &all).await;
+        }
+        let report = project.full(&hub, &all).await.unwrap();
+        assert_eq!(report.total(), u64::try_from(left).unwrap() + again);
+        project.assert_mirrors(&hub, &all);
+        assert_eq!(project.sync(&hub, &all).await.unwrap().total(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_rewritten_behind_the_last_entry_of_the_types_asked_for_is_noticed() {
+    let (hub, project) = (FakeHub::with(6), Project::new());
+    // Decisions are 4 and 8: those that come later would be missed under 4, the last one mirrored.
+    let narrow = types([Decision]);
+    project.sync(&hub, &narrow).await.unwrap();
+    assert_eq!(known(&project), Some(6));
+    hub.set_back(5);
+    hub.publish(4);
+    rewritten(&project, &hub, &narrow).await;
+}
+
+#[tokio::test]
+async fn a_project_that_is_behind_the_backup_goes_on_and_gets_every_entry_once() {
+    let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
+    let ahead = Project::new();
+    project.sync(&hub, &all).await.unwrap();
+    hub.publish(4);
+    ahead.sync(&hub, &all).await.unwrap();
+    hub.set_back(8);
+    hub.publish(9);
+    rewritten(&ahead, &hub, &all).await;
+    assert_eq!(project.sync(&hub, &all).await.unwrap().total(), 9);
+    project.assert_mirrors(&hub, &all);
+}
+
+#[tokio::test]
+async fn a_hub_restored_in_the_middle_of_a_pull_is_noticed_when_it_is_dialled_again() {
+    let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
+    let (after, left, again) = (5, 3, 12);
+    hub.fail([Fault::Restored { after, left, again }]);
+    let error = project.sync(&hub, &all).await.unwrap_err();
+    assert!(error.to_string().contains("up to 5"), "{error}");
+    assert_eq!(known(&project), Some(5));
+    rewritten(&project, &hub, &all).await;
+    // A rebuild knows nothing of what was there before, and only what it has read itself.
+    hub.fail([Fault::Restored { after, left, again }]);
+    project.full(&hub, &all).await.unwrap_err();
+    project.full(&hub, &all).await.unwrap();
+    project.assert_mirrors(&hub, &all);
+}
+
+#[tokio::test]
+async fn a_state_of_the_first_format_learns_of_the_log_with_the_next_sync() {
+    let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
+    project.sync(&hub, &all).await.unwrap();
+    let path = project.context.mirror().state();
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    state["format"] = 1.into();
+    state.as_object_mut().unwrap().remove("log");
+    project.put(&path, &state.to_string());
+
+    let report = project.sync(&hub, &all).await.unwrap();
+    assert_eq!(report.total(), 0);
+    assert_eq!(report.log.map(|mark| mark.sequence.get()), Some(8));
+    assert_eq!(known(&project), Some(8));
+    hub.set_back(7);
+    hub.publish(5);
+    rewritten(&project, &hub, &all).await;
+}
+
+#[tokio::test]
+async fn a_hub_that_has_no_hashes_yet_teaches_none_and_those_that_are_known_stay() {
+    let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
+    let older = FakeHub::with(8);
+    older.say_nothing();
+    project.sync(&older, &all).await.unwrap();
+    assert_eq!(known(&project), None);
+    // The same log, upgraded.
+    project.sync(&hub, &all).await.unwrap();
+    assert_eq!(known(&project), Some(8));
+    older.publish(2);
+    assert_eq!(project.sync(&older, &all).await.unwrap().total(), 2);
+    assert_eq!(known(&project), Some(8));
+}
+
+#[tokio::test]
+async fn another_hub_is_called_so_although_its_log_is_another_one_too() {
+    let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
+    project.sync(&hub, &all).await.unwrap();
+    hub.swap();
+    hub.set_back(0);
+    hub.publish(20);
+    let error = project.sync(&hub, &all).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            SyncError::Diverged {
+                how: Divergence::OtherHub { .. }
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

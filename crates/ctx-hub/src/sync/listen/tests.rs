@@ -219,6 +219,39 @@ async fn what_no_new_connection_would_mend_ends_it() {
     assert_eq!(error.kind(), SyncErrorKind::Damaged);
 }
 
+/// The stream of a listener breaks when its hub is restored. The next connection finds out, whether
+/// by then the log is shorter, as long, or longer.
+#[tokio::test]
+async fn a_hub_that_comes_back_as_a_restored_one_ends_it() {
+    let all = TypeSet::all();
+    for again in [1, 3, 9] {
+        let (hub, project) = (FakeHub::with(5), Project::new());
+        let (after, left) = (2, 4);
+        hub.fail([
+            Fault::After(usize::MAX),
+            Fault::Restored { after, left, again },
+        ]);
+        let listener = Running::start(&hub, &project, all.clone());
+        listener.told("connected").await;
+        hub.publish(2);
+        let error = listener.ended().await;
+        assert_eq!(error.kind(), SyncErrorKind::Diverged, "{error:?}");
+        assert!(!project.context.mirror().sync_lock().exists());
+    }
+}
+
+/// Between the sync of a connection and its listening.
+#[tokio::test]
+async fn a_hub_restored_before_the_listening_is_not_listened_to() {
+    let (hub, project, all) = (FakeHub::with(5), Project::new(), TypeSet::all());
+    project.sync(&hub, &all).await.unwrap();
+    hub.fail([Fault::EndRestored { left: 4, again: 3 }]);
+    let listener = Running::start(&hub, &project, all);
+    let error = listener.ended().await;
+    assert_eq!(error.kind(), SyncErrorKind::Diverged, "{error:?}");
+    assert_eq!(hub.asked().len(), 4);
+}
+
 #[tokio::test]
 async fn a_mirror_that_is_removed_under_a_listener_is_made_again_without_a_gap() {
     let (hub, project, all) = (FakeHub::with(7), Project::new(), TypeSet::all());

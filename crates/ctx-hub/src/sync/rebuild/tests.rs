@@ -72,6 +72,35 @@ async fn what_a_full_sync_would_lose_is_kept_whatever_it_is() {
 }
 
 #[tokio::test]
+async fn entries_that_a_restored_hub_lost_are_kept_beside_the_new_mirror() {
+    let (hub, project, all) = (FakeHub::with(12), Project::new(), TypeSet::all());
+    project.sync(&hub, &all).await.unwrap();
+    let before: Vec<_> = all.iter().map(|of| (of, project.text(of))).collect();
+    hub.set_back(10);
+    hub.publish(6);
+    project.sync(&hub, &all).await.unwrap_err();
+    let report = project.full(&hub, &all).await.unwrap();
+    assert_eq!(report.total(), 16);
+    project.assert_mirrors(&hub, &all);
+    // Two entries were lost, of two types: their files stay, and nobody else's.
+    let lost: Vec<_> = before
+        .iter()
+        .filter(|(of, text)| !hub.text(*of).starts_with(text.as_str()))
+        .map(|(_, text)| text.clone())
+        .collect();
+    assert_eq!(lost.len(), 2);
+    let mut kept: Vec<_> = report
+        .set_aside
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    kept.sort_by_key(|text| lost.iter().position(|lost| lost == text));
+    assert_eq!(kept, lost);
+    assert_eq!(project.sync(&hub, &all).await.unwrap().total(), 0);
+    assert_eq!(set_aside(&project).len(), 2);
+}
+
+#[tokio::test]
 async fn a_file_of_a_type_that_the_hub_has_nothing_of_is_set_aside() {
     let (hub, project, all) = (FakeHub::with(1), Project::new(), TypeSet::all());
     project.put(&project.file(Task), "mine\n");
@@ -116,7 +145,7 @@ async fn a_damaged_state_is_mended_by_a_full_sync_and_one_of_a_newer_ctx_is_not_
     project.put(&state, "{ broken");
     project.full(&hub, &all).await.unwrap();
     project.assert_mirrors(&hub, &all);
-    let newer = "{\"format\":2}";
+    let newer = "{\"format\":3}";
     project.put(&state, newer);
     project.full(&hub, &all).await.unwrap_err();
     assert_eq!(fs::read_to_string(&state).unwrap(), newer);

@@ -3,7 +3,22 @@
 use ctx_hub::wire::method::{LISTEN, PUBLISH, REGISTER, STATUS, SYNC};
 
 use super::hub::TestHub;
-use super::peer::{JSON, Peer};
+use super::peer::{Answer, JSON, Peer};
+
+/// An entry as older peers know it, and the rolling hash that stands behind that.
+fn unchained(text: &(impl AsRef<[u8]> + ?Sized)) -> (String, &str) {
+    let text = std::str::from_utf8(text.as_ref()).unwrap();
+    let (entry, chain) = text.split_once(r#","chain":""#).unwrap();
+    let chain = chain.strip_suffix(r#""}"#).unwrap();
+    assert_eq!(chain.len(), 32);
+    (format!("{entry}}}"), chain)
+}
+
+/// The entries of a stream as older peers know them.
+fn entries(answer: &Answer) -> Vec<String> {
+    let texts = answer.texts();
+    texts.iter().map(|text| unchained(text).0).collect()
+}
 
 #[tokio::test]
 async fn a_foreign_peer_registers_publishes_syncs_listens_and_reads_status() {
@@ -55,7 +70,9 @@ async fn a_foreign_peer_registers_publishes_syncs_listens_and_reads_status() {
         .await;
     let stored_one = r#"{"id":"e-1","type":"decision","content":"Use tabs\n<&> ü","origin":"alpha","timestamp":1700000000,"sequence":1,"meta":{"display_name":"Ada","tool":"t"}}"#;
     let stored_two = r#"{"id":"e-2","type":"task","content":"","origin":"alpha","timestamp":-1,"sequence":2,"meta":{}}"#;
-    assert_eq!(answer.texts(), [stored_one, stored_two]);
+    assert_eq!(entries(&answer), [stored_one, stored_two]);
+    let last = &answer.texts()[1];
+    assert_eq!(answer.header("ctx-hub-chain"), Some(unchained(last).1));
     assert_eq!(answer.header("content-type"), Some(JSON));
     assert_eq!(answer.header("ctx-hub-head"), Some("2"));
     assert_eq!(answer.header("ctx-hub-id"), Some(hub_id.as_str()));
@@ -64,7 +81,7 @@ async fn a_foreign_peer_registers_publishes_syncs_listens_and_reads_status() {
     let answer = peer
         .json(SYNC, &token, r#"{"types":["task"],"since_sequence":0}"#)
         .await;
-    assert_eq!(answer.texts(), [stored_two]);
+    assert_eq!(entries(&answer), [stored_two]);
     let answer = peer
         .json(SYNC, &token, r#"{"types":[],"since_sequence":2}"#)
         .await;
@@ -75,7 +92,7 @@ async fn a_foreign_peer_registers_publishes_syncs_listens_and_reads_status() {
     assert_eq!(listening.headers.get("content-type").unwrap(), JSON);
     assert_eq!(listening.headers.get("ctx-hub-id").unwrap(), &hub_id);
     assert_eq!(listening.headers.get("ctx-hub-head").unwrap(), "2");
-    assert_eq!(listening.next().await.unwrap(), stored_two);
+    assert_eq!(unchained(&listening.next().await.unwrap()).0, stored_two);
     assert_eq!(
         peer.publish(&token, "e-3", "not of a type asked for").await,
         3
@@ -85,7 +102,7 @@ async fn a_foreign_peer_registers_publishes_syncs_listens_and_reads_status() {
     peer.json(PUBLISH, &token, &format!(r#"{{"entries":[{three}]}}"#))
         .await;
     assert_eq!(
-        listening.next().await.unwrap(),
+        unchained(&listening.next().await.unwrap()).0,
         r#"{"id":"e-4","type":"decision","content":"live","origin":"alpha","timestamp":0,"sequence":4,"meta":{}}"#
     );
 
@@ -125,7 +142,7 @@ async fn arrays_that_older_peers_send_as_null_are_empty_and_unknown_fields_are_i
     ] {
         let answer = peer.json(SYNC, &token, all).await;
         assert_eq!(
-            answer.texts(),
+            entries(&answer),
             [
                 r#"{"id":"e","type":"task","content":"c","origin":"alpha","timestamp":0,"sequence":1,"meta":{"host":"h"}}"#
             ],
@@ -173,6 +190,6 @@ async fn two_projects_see_each_other_s_entries_under_the_hub_s_own_word_for_thei
         r#"{"id":"a","type":"task","content":"c","origin":"alpha","timestamp":0,"sequence":1,"meta":{}}"#,
         r#"{"id":"b","type":"task","content":"c","origin":"größe 42","timestamp":0,"sequence":2,"meta":{}}"#,
     ];
-    assert_eq!(one.json(SYNC, &alpha, "{}").await.texts(), expected);
-    assert_eq!(two.json(SYNC, &beta, "{}").await.texts(), expected);
+    assert_eq!(entries(&one.json(SYNC, &alpha, "{}").await), expected);
+    assert_eq!(entries(&two.json(SYNC, &beta, "{}").await), expected);
 }

@@ -59,6 +59,7 @@ async fn protobuf_is_answered_in_protobuf_under_both_of_its_names() {
         let request = wire::SyncRequest {
             types: vec![],
             since_sequence: sequence - 1,
+            ..wire::SyncRequest::default()
         };
         let answer = peer
             .call(SYNC, content_type, token, request.encode_to_vec())

@@ -13,6 +13,7 @@ const NOT_FOUND: &str = "5";
 const ALREADY_EXISTS: &str = "6";
 const PERMISSION_DENIED: &str = "7";
 const RESOURCE_EXHAUSTED: &str = "8";
+const FAILED_PRECONDITION: &str = "9";
 const OUT_OF_RANGE: &str = "11";
 const UNIMPLEMENTED: &str = "12";
 const UNAUTHENTICATED: &str = "16";
@@ -419,5 +420,54 @@ async fn unknown_methods_and_encodings_are_told_apart_from_failures() {
         let answer = peer.call(STATUS, other, Some(&token), "{}").await;
         assert_eq!(answer.http, 415, "{other}");
         assert!(answer.messages.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_knows_another_log_is_refused_and_one_that_says_nothing_is_not() {
+    let hub = TestHub::start();
+    let peer = Peer::connect(&hub).await;
+    let (_, token) = peer.register(&hub, "alpha").await;
+    for id in ["a", "b"] {
+        peer.publish(&token, id, "text").await;
+    }
+    let other = "0".repeat(32);
+    for call in [SYNC, LISTEN] {
+        for (known, log) in [
+            (r#""known_sequence":3"#.to_owned(), "shorter"),
+            (
+                format!(r#""known_sequence":3,"known_chain":"{other}""#),
+                "shorter",
+            ),
+            (
+                format!(r#""known_sequence":2,"known_chain":"{other}""#),
+                "other",
+            ),
+            (format!(r#""known_chain":"{other}""#), "other"),
+        ] {
+            let answer = peer.json(call, &token, &format!("{{{known}}}")).await;
+            let message = "the hub's log is not the one that the caller knows";
+            assert_refused(&answer, FAILED_PRECONDITION, message, &known);
+            assert_eq!(answer.header("ctx-hub-log"), Some(log), "{known}");
+            assert_eq!(answer.header("ctx-hub-head"), Some("2"), "{known}");
+            assert_eq!(answer.header("ctx-hub-id").map(str::len), Some(32));
+            assert_eq!(answer.header("ctx-hub-chain"), None);
+        }
+        for none in ["x", &"F".repeat(32), &"0".repeat(31)] {
+            let known = format!(r#"{{"known_sequence":1,"known_chain":"{none}"}}"#);
+            let answer = peer.json(call, &token, &known).await;
+            let message = format!("{none:?} is not an id of 32 lower-case hex digits");
+            assert_refused(&answer, INVALID_ARGUMENT, &message, none);
+        }
+    }
+    for nothing in [
+        "{}",
+        r#"{"known_sequence":null,"known_chain":null}"#,
+        r#"{"known_sequence":0,"known_chain":""}"#,
+        r#"{"known_sequence":2,"known_chain":""}"#,
+    ] {
+        let answer = peer.json(SYNC, &token, nothing).await;
+        assert_eq!(answer.messages.len(), 2, "{nothing}");
+        assert_eq!(answer.header("ctx-hub-chain").map(str::len), Some(32));
     }
 }

@@ -17,9 +17,9 @@ use crate::harness::{TestHub, TestProject};
 use EntryType::{Decision, Learning, Task};
 
 /// No wait of a test is longer.
-const BOUND: Duration = Duration::from_secs(30);
+pub(super) const BOUND: Duration = Duration::from_secs(30);
 
-fn draft(entry_type: EntryType, content: &str) -> EntryDraft {
+pub(super) fn draft(entry_type: EntryType, content: &str) -> EntryDraft {
     let id = EntryId::random().unwrap();
     EntryDraft::new(
         id,
@@ -31,7 +31,10 @@ fn draft(entry_type: EntryType, content: &str) -> EntryDraft {
     .unwrap()
 }
 
-async fn sync_of(project: &TestProject, types: &TypeSet) -> Result<SyncReport, SyncError> {
+pub(super) async fn sync_of(
+    project: &TestProject,
+    types: &TypeSet,
+) -> Result<SyncReport, SyncError> {
     let options = SyncOptions::default();
     sync(
         &project.client,
@@ -43,7 +46,7 @@ async fn sync_of(project: &TestProject, types: &TypeSet) -> Result<SyncReport, S
     .await
 }
 
-fn text(context: &ContextDir, entry_type: EntryType) -> String {
+pub(super) fn text(context: &ContextDir, entry_type: EntryType) -> String {
     let path = context.mirror().path().join(entry_type.mirror_file());
     std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -58,7 +58,7 @@ fn a_state_that_cannot_be_used_is_damaged_and_stays_as_it_is() {
 #[test]
 fn a_state_of_a_newer_ctx_is_refused_with_another_hint() {
     let project = Project::new();
-    let text = "{\"format\":2,\"wonderful\":true}";
+    let text = "{\"format\":3,\"wonderful\":true}";
     project.put_state(text);
     let error = project.load().unwrap_err();
     assert_eq!(error.kind(), SyncErrorKind::Damaged);
@@ -88,7 +88,7 @@ fn an_older_state_holds_for_the_types_that_have_a_file() {
     let length = text.len();
     assert_eq!(
         project.state_without_times(),
-        json!({"format": 1, "hub_id": null, "last_sequence": 8,
+        json!({"format": 2, "hub_id": null, "log": null, "last_sequence": 8,
                "types": {"decision": {"cursor": 8, "length": length}}})
     );
 }
