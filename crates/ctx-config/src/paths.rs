@@ -83,6 +83,9 @@ pub const STORE_FILE: &str = "hub.db";
 /// [`STORE_FILE`] once it is whole.
 pub const STORE_NEW_FILE: &str = "hub.db.new";
 
+/// In a data directory: what the embedded store had acknowledged, one line a commit.
+pub const STORE_MARKS_FILE: &str = "hub.marks";
+
 /// In a data directory of an older hub: its entries, one JSON document a line.
 pub const OLD_ENTRIES_FILE: &str = "entries.jsonl";
 
@@ -270,6 +273,12 @@ impl DataDir {
     #[must_use]
     pub fn store_new(&self) -> Utf8PathBuf {
         self.path.join(STORE_NEW_FILE)
+    }
+
+    /// What the embedded store had acknowledged.
+    #[must_use]
+    pub fn marks(&self) -> Utf8PathBuf {
+        self.path.join(STORE_MARKS_FILE)
     }
 
     /// The entries of an older hub.

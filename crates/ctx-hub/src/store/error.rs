@@ -77,6 +77,9 @@ pub enum StoreError {
     /// Something else in place of a file of the store.
     #[error(transparent)]
     Path(#[from] ctx_io::PathError),
+    /// The file that remembers what was acknowledged cannot be read.
+    #[error(transparent)]
+    Marks(ctx_io::ReadError),
     /// The system refused.
     #[error("cannot {action} {path}")]
     Io {
@@ -257,6 +260,7 @@ impl StoreError {
                     .to_owned(),
             ),
             Self::Path(error) => error.hint(),
+            Self::Marks(error) => error.hint(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
                     Some("run it as the user who owns the data directory".to_owned())

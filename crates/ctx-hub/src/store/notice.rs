@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::types::Sequence;
 
 /// Something that happened while a store was opened, for the operator to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,18 @@ pub enum Notice {
         path: Utf8PathBuf,
         /// How many transactions are lost at least, each of one publish or several.
         lost: u64,
+    },
+    /// The store has less than was acknowledged: its write-ahead log was cut or removed, or an
+    /// older copy of the database was put in its place.
+    Lost {
+        /// The store.
+        path: Utf8PathBuf,
+        /// How many transactions are lost.
+        commits: u64,
+        /// The last entry that is there.
+        after: Sequence,
+        /// The last sequence that was handed out; the next entry gets the one after it.
+        until: Sequence,
     },
 }
 
@@ -80,6 +94,38 @@ impl fmt::Display for Notice {
                 "{path} was damaged since the hub was stopped: {lost} or more transactions that \
                  had been acknowledged are lost; publish them again, and look at the disk"
             ),
+            Self::Lost {
+                path,
+                commits,
+                after,
+                until,
+            } => lost(f, path, *commits, *after, *until),
         }
     }
+}
+
+fn lost(
+    f: &mut fmt::Formatter<'_>,
+    path: &Utf8Path,
+    commits: u64,
+    after: Sequence,
+    until: Sequence,
+) -> fmt::Result {
+    write!(
+        f,
+        "{path} is {commits} transactions behind what had been acknowledged: its write-ahead log \
+         was cut or removed, or an older copy was put in its place; "
+    )?;
+    if until > after {
+        let first = after.get().saturating_add(1);
+        write!(
+            f,
+            "entries {first} to {until} are lost and their sequences are not given away again, "
+        )?;
+    }
+    write!(
+        f,
+        "clients that were registered or revoked in them are as before: look through `ctx hub \
+         clients`, and restore a backup that is newer if there is one"
+    )
 }

@@ -14,6 +14,7 @@ mod conformance;
 mod crash;
 mod full;
 mod import;
+mod lost;
 mod open;
 
 mod sqlite {

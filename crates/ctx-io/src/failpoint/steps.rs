@@ -62,9 +62,11 @@ pub const STEPS: &[&str] = &[
     "store.flushing",
     "store.finished",
     "store.placed",
-    // The store's writer. An error at `store.committing` fails the transaction.
+    // The store's writer. An error at `store.committing` fails the transaction. The last: what was
+    // committed is remembered beside the store, and not answered yet.
     "store.committing",
     "store.committed",
+    "store.marked",
     // A hub that starts: the directory taken, the socket bound beside its place, and in it; one
     // that stops: its files removed, its lock not yet.
     "hub.claimed",

@@ -48,6 +48,7 @@ fn build(dir: &DataDir, building: &Utf8Path) -> Result<Vec<Notice>, StoreError> 
     let mut tip = Tip {
         head: Sequence::START,
         chain: Chain::genesis(&hub_id),
+        commits: 0,
     };
     let created_at = match OldFiles::find(dir)? {
         Some(old) => import(&transaction, &old, &mut tip, &failed, &mut notices)?,

@@ -8,7 +8,7 @@ use ctx_config::paths::PRIVATE_FILE_MODE;
 use ctx_io::failpoint;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
-use super::schema;
+use super::{schema, torn};
 use crate::store::error::{Damage, StoreError};
 
 /// What the engine adds to a database's name for the files that it keeps beside it.
@@ -23,6 +23,8 @@ const PAGES_AT: usize = 28;
 const USER_VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
 const PAGES_AS_OF_AT: usize = 92;
+/// Where the engine locks bytes of the file: it never writes the page that holds this one.
+const LOCK_BYTE: u64 = 0x4000_0000;
 
 /// The write-ahead log of the database at `path`.
 pub(super) fn wal(path: &Utf8Path) -> Utf8PathBuf {
@@ -70,26 +72,43 @@ pub(super) fn exists(path: &Utf8Path) -> Result<bool, StoreError> {
     }
 }
 
-/// How many bytes the file lacks of what its header says. The engine itself counts a page that
-/// breaks off as whole.
+/// How many bytes the file lacks of what it has to hold. The engine itself counts a page that
+/// breaks off as whole, and reads one that is missing as zeros.
 fn missing(path: &Utf8Path, header: &[u8]) -> Result<u64, StoreError> {
-    // With a write-ahead log the file may lag behind its header: a checkpoint was interrupted.
-    if size(&wal(path))?.is_some_and(|bytes| bytes > 0) {
-        return Ok(0);
+    let page_size = page_size(header);
+    let actual = size(path)?.unwrap_or_default();
+    if size(&wal(path))?.is_none_or(|bytes| bytes == 0) {
+        if number(header, CHANGES_AT) != number(header, PAGES_AS_OF_AT) {
+            return Ok(0);
+        }
+        let expected = u64::from(number(header, PAGES_AT).unwrap_or_default()) * page_size;
+        return Ok(expected.saturating_sub(actual));
     }
-    if number(header, CHANGES_AT) != number(header, PAGES_AS_OF_AT) {
-        return Ok(0);
-    }
-    let page_size = header
+    // With a write-ahead log the file may lag behind its header, as when a checkpoint was
+    // interrupted: what it lacks stands in the log.
+    let log = torn::read(path)?;
+    let pages = log.database_pages.or_else(|| number(header, PAGES_AT));
+    let whole = actual.checked_div(page_size).unwrap_or_default();
+    let never_written = LOCK_BYTE.checked_div(page_size).unwrap_or_default() + 1;
+    let missing = (whole + 1..=u64::from(pages.unwrap_or_default()))
+        .filter(|page| *page != never_written)
+        .filter(|page| u32::try_from(*page).is_ok_and(|page| !log.pages.contains(&page)))
+        .count();
+    Ok(u64::try_from(missing)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(page_size))
+}
+
+/// In bytes.
+fn page_size(header: &[u8]) -> u64 {
+    let bytes = header
         .get(PAGE_SIZE_AT..)
-        .and_then(|bytes| bytes.first_chunk());
-    let page_size = match page_size.map(|bytes| u16::from_be_bytes(*bytes)) {
+        .and_then(|rest| rest.first_chunk());
+    match bytes.map(|bytes| u16::from_be_bytes(*bytes)) {
         // The engine's way to write what does not fit 16 bits.
         Some(1) => 65_536,
         other => u64::from(other.unwrap_or_default()),
-    };
-    let expected = u64::from(number(header, PAGES_AT).unwrap_or_default()) * page_size;
-    Ok(expected.saturating_sub(size(path)?.unwrap_or_default()))
+    }
 }
 
 /// Refuses a format that is not known yet.

@@ -8,6 +8,7 @@
 //! | `connection` | how the database is opened |
 //! | `writer` | the thread that writes, in groups; `write` has its statements |
 //! | `readers` | the connections that read; `read` has their statements |
+//! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
 //! | `rows` | between values and what the database holds |
 
@@ -20,6 +21,7 @@ use ctx_config::paths::DataDir;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
+use self::marks::{Mark, Marks};
 use self::readers::Readers;
 use self::wal::Checkpoints;
 use self::write::Tip;
@@ -33,6 +35,7 @@ use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
 mod connection;
 mod create;
 mod file;
+mod marks;
 mod read;
 mod readers;
 mod rehash;
@@ -86,15 +89,18 @@ impl SqliteStore {
             hub_id,
             head,
             rehashed,
-        } = open_checked(&path)?;
+            marks,
+            lost,
+        } = open_checked(dir)?;
         notices.extend(rehashed.map(|entries| Notice::Upgraded {
             path: path.clone(),
             entries,
         }));
+        notices.extend(lost);
         // Or what a crash left behind a torn end would still be there at the next look.
         wal::empty(&connection);
         let checkpoints = Checkpoints::start(&path)?;
-        let started = writer::start(connection, head, checkpoints, path.clone())?;
+        let started = writer::start(connection, head, checkpoints, marks, path.clone())?;
         let store = Self {
             readers: Readers::new(&path),
             path,
@@ -127,11 +133,15 @@ struct Opened {
     head: Sequence,
     /// For how many entries the rolling hash was computed, if it was.
     rehashed: Option<u64>,
+    marks: Marks,
+    /// What had been acknowledged and is not there.
+    lost: Option<Notice>,
 }
 
 /// Opens the database for writing, brings it to the known format and checks what can be checked
 /// at once.
-fn open_checked(path: &Utf8Path) -> Result<Opened, StoreError> {
+fn open_checked(dir: &DataDir) -> Result<Opened, StoreError> {
+    let path = &dir.store();
     let failed = |error| rows::store_error(path, Arc::new(error));
     let mut connection = connection::writer(path).map_err(failed)?;
     // Once more: the write-ahead log may hold a header that the file does not have yet.
@@ -146,12 +156,54 @@ fn open_checked(path: &Utf8Path) -> Result<Opened, StoreError> {
             source,
         });
     }
+    let (mut marks, acknowledged) = Marks::open(dir, &hub_id)?;
+    let (reached, lost) = catch_up(&connection, path, acknowledged).map_err(failed)?;
+    marks.note(reached);
     Ok(Opened {
         connection,
         hub_id,
-        head,
+        head: reached.head,
         rehashed,
+        marks,
+        lost,
     })
+}
+
+/// Brings the log to where it was when it was last acknowledged, if it fell behind that: what is
+/// lost is lost, but no sequence is handed out twice. Answers where the log is now.
+fn catch_up(
+    connection: &Connection,
+    path: &Utf8Path,
+    acknowledged: Mark,
+) -> rusqlite::Result<(Mark, Option<Notice>)> {
+    let tip = read::tip(connection)?;
+    let now = Mark {
+        commits: tip.commits,
+        head: tip.head,
+    };
+    if now.commits >= acknowledged.commits && now.head >= acknowledged.head {
+        return Ok((now, None));
+    }
+    let reached = Mark {
+        commits: now.commits.max(acknowledged.commits),
+        head: now.head.max(acknowledged.head),
+    };
+    let Mark { commits, head } = reached;
+    write::set_tip(
+        connection,
+        Tip {
+            commits,
+            head,
+            ..tip
+        },
+    )?;
+    let lost = Notice::Lost {
+        path: path.to_owned(),
+        commits: commits - now.commits,
+        after: now.head,
+        until: head,
+    };
+    Ok((reached, Some(lost)))
 }
 
 #[async_trait]

@@ -30,7 +30,7 @@ pub(super) const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM entries";
 pub(super) const CHAIN_AT: &str =
     "SELECT chain FROM entries WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1";
 const LOG: &str = "SELECT hub_id, head FROM log";
-const TIP: &str = "SELECT head, chain FROM log";
+const TIP: &str = "SELECT head, chain, commits FROM log";
 const COUNTS: &str = "SELECT origin, type, entries FROM counts ORDER BY origin, type";
 const LIVE: &str = "SELECT count(*) FROM clients WHERE revoked_at IS NULL";
 const BY_TOKEN: &str = concat!(
@@ -58,6 +58,7 @@ pub(super) fn tip(connection: &Connection) -> rusqlite::Result<Tip> {
         Ok(Tip {
             head: rows::sequence(row, 0)?,
             chain: rows::chain(row, 1)?,
+            commits: rows::count(row, 2)?,
         })
     })
 }

@@ -30,6 +30,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: sql!("0002_chain.sql"),
         compute: Some(rehash::compute),
     },
+    Migration {
+        sql: sql!("0003_commits.sql"),
+        compute: None,
+    },
 ];
 
 /// The newest format that is known.

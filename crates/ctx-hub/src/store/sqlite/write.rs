@@ -19,7 +19,7 @@ const INSERT: &str = "INSERT INTO entries (sequence, id_hash, id, type, origin, 
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const COUNT: &str = "INSERT INTO counts (origin, type, entries) VALUES (?1, ?2, ?3) \
      ON CONFLICT (origin, type) DO UPDATE SET entries = entries + excluded.entries";
-const TIP: &str = "UPDATE log SET head = ?1, chain = ?2";
+const TIP: &str = "UPDATE log SET head = ?1, chain = ?2, commits = ?3";
 /// Whether a client's token has been ended. Clients are never removed.
 pub(super) const REVOKED: &str =
     "SELECT EXISTS (SELECT 1 FROM clients WHERE id = ?1 AND revoked_at IS NOT NULL)";
@@ -30,11 +30,13 @@ const REGISTER: &str =
 const REVOKE: &str = "UPDATE clients SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 const BY_ID: &str = concat!("SELECT ", client_columns!(), " FROM clients WHERE id = ?1");
 
-/// Where the log ends: the last sequence handed out, and the rolling hash at the last entry.
+/// Where the log ends: the last sequence handed out, the rolling hash at the last entry, and the
+/// transactions so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tip {
     pub(super) head: Sequence,
     pub(super) chain: Chain,
+    pub(super) commits: u64,
 }
 
 /// How many entries of each origin and type were added.
@@ -125,6 +127,7 @@ pub(super) fn insert(
     *tip = Tip {
         head: entry.sequence,
         chain,
+        ..*tip
     };
     Ok(())
 }
@@ -140,9 +143,14 @@ pub(super) fn count(connection: &Connection, tally: &Tally) -> rusqlite::Result<
 
 /// Keeps where the log ends.
 pub(super) fn set_tip(connection: &Connection, tip: Tip) -> rusqlite::Result<()> {
+    let commits = i64::try_from(tip.commits).unwrap_or(i64::MAX);
     connection
         .prepare_cached(TIP)?
-        .execute(params![rows::bound(tip.head), tip.chain.to_bytes()])
+        .execute(params![
+            rows::bound(tip.head),
+            tip.chain.to_bytes(),
+            commits
+        ])
         .map(drop)
 }
 

@@ -10,6 +10,7 @@ use ctx_io::failpoint;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::marks::{Mark, Marks};
 use super::wal::Checkpoints;
 use super::write::Tip;
 use super::{read, rows, write};
@@ -99,6 +100,7 @@ pub(super) fn start(
     connection: Connection,
     head: Sequence,
     checkpoints: Checkpoints,
+    marks: Marks,
     path: Utf8PathBuf,
 ) -> Result<Started, StoreError> {
     let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE);
@@ -107,6 +109,7 @@ pub(super) fn start(
         connection,
         announce,
         checkpoints,
+        marks,
         path: path.clone(),
     };
     let thread = thread::Builder::new()
@@ -131,6 +134,7 @@ struct Writer {
     connection: Connection,
     announce: watch::Sender<Sequence>,
     checkpoints: Checkpoints,
+    marks: Marks,
     path: Utf8PathBuf,
 }
 
@@ -157,7 +161,9 @@ impl Writer {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let outcome = self.transact(&mut group);
         match &outcome {
-            Ok(head) => {
+            Ok(mark) => {
+                self.marks.note(*mark);
+                let head = &mark.head;
                 self.announce.send_if_modified(|announced| {
                     let moved = announced != head;
                     *announced = *head;
@@ -173,29 +179,30 @@ impl Writer {
         }
     }
 
-    /// Runs `group` in one transaction and answers the head, once it is on disk. A transaction
+    /// Runs `group` in one transaction and answers how far the log got, once it is on disk. A transaction
     /// that fails is rolled back when it is dropped, after a failed commit too.
     ///
     /// Where the log ends is read within it: the last commit of a store that was dropped may land
     /// after this one was opened, and its sequences are taken.
-    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<Sequence, Failure> {
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<Mark, Failure> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(Arc::new)?;
-        let before = read::tip(&transaction).map_err(Arc::new)?;
-        let mut tip = before;
+        let mut tip = read::tip(&transaction).map_err(Arc::new)?;
         for job in group {
             run_alone(job.as_mut(), &transaction, &mut tip)?;
         }
-        if tip != before {
-            write::set_tip(&transaction, tip).map_err(Arc::new)?;
-        }
+        tip.commits += 1;
+        write::set_tip(&transaction, tip).map_err(Arc::new)?;
         failpoint::reach("store.committing").map_err(|error| Arc::new(rows::failed(error)))?;
         transaction.commit().map_err(Arc::new)?;
         // Too late to fail: it is on disk.
         failpoint::reach("store.committed").ok();
-        Ok(tip.head)
+        Ok(Mark {
+            commits: tip.commits,
+            head: tip.head,
+        })
     }
 }
 

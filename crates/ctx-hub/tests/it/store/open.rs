@@ -56,7 +56,7 @@ async fn the_store_and_its_companions_are_readable_by_their_owner_alone() {
         .map(Result::unwrap)
         .collect();
     files.sort_by_key(std::fs::DirEntry::file_name);
-    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files.len(), 4, "{files:?}");
     for file in files {
         assert_eq!(
             file.metadata().unwrap().permissions().mode() & 0o777,
@@ -65,7 +65,7 @@ async fn the_store_and_its_companions_are_readable_by_their_owner_alone() {
         );
     }
     store.close().await.unwrap();
-    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 2);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -90,7 +90,7 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
     assert!(
         error
             .to_string()
-            .ends_with("has format 99, and this version knows formats up to 2")
+            .ends_with("has format 99, and this version knows formats up to 3")
     );
 }
 
@@ -107,7 +107,7 @@ async fn a_newer_format_that_only_the_log_tells_of_is_refused_too() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
