@@ -1,7 +1,7 @@
 //! A hub that was restored from a backup: what people are told, and what they run.
 
 use camino::Utf8Path;
-use ctx_config::paths;
+use ctx_config::paths::{self, DataDir};
 use insta::assert_snapshot;
 
 use crate::harness::{TestHub, World};
@@ -30,6 +30,7 @@ fn a_restored_hub_is_explained_and_full_rebuilds_without_duplicates() {
     assert_eq!(project.sync(), 3);
     let restore = |store: &Utf8Path| {
         fs_err::copy(&backup, store).unwrap();
+        fs_err::remove_file(DataDir::new(store.parent().unwrap()).marks()).unwrap();
     };
     let hub = away(&world, hub, restore);
 

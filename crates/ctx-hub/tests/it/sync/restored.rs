@@ -23,9 +23,20 @@ impl Backup {
         Self { temp }
     }
 
+    /// The directory is what it was.
     fn restore(&self, hub: &mut TestHub) {
         hub.stop();
         remove_store(hub.data_dir());
+        self.put_back(hub);
+    }
+
+    /// The database alone is what it was, beside what the hub remembers of having acknowledged.
+    fn restore_the_database(&self, hub: &mut TestHub) {
+        hub.stop();
+        self.put_back(hub);
+    }
+
+    fn put_back(&self, hub: &mut TestHub) {
         std::fs::copy(self.temp.path().join("copy"), hub.data_dir().store()).unwrap();
         hub.restart();
     }
@@ -35,6 +46,34 @@ fn remove_store(data: &DataDir) {
     for suffix in ["", "-wal", "-shm"] {
         std::fs::remove_file(format!("{}{suffix}", data.store())).ok();
     }
+    std::fs::remove_file(data.marks()).ok();
+}
+
+#[tokio::test]
+async fn a_hub_that_knows_what_it_lost_goes_on_behind_it_and_is_still_told_apart() {
+    let all = TypeSet::all();
+    let mut hub = TestHub::start();
+    let project = TestProject::registered(&hub, "alpha").await;
+    let behind = TestProject::registered(&hub, "beta").await;
+    publish(&behind, &["kept"]).await;
+    sync_of(&behind, &all).await.unwrap();
+    let backup = Backup::of(&mut hub);
+    publish(&behind, &["lost"]).await;
+    sync_of(&project, &all).await.unwrap();
+    backup.restore_the_database(&mut hub);
+
+    let known = Sequence::new(2);
+    let found = how(sync_of(&project, &all).await.unwrap_err());
+    assert_eq!(found, Divergence::Rewritten { known });
+    publish(&behind, &["new"]).await;
+    assert_eq!(sync_of(&behind, &all).await.unwrap().total(), 1);
+    assert_eq!(full(&project).await.total(), 2);
+    assert_eq!(
+        text(&project.context, Decision),
+        text(&behind.context, Decision)
+    );
+    let state = status(&behind.context).unwrap();
+    assert_eq!(state.cursors.get(&Decision), Some(&Sequence::new(3)));
 }
 
 async fn publish(project: &TestProject, contents: &[&str]) {
