@@ -159,3 +159,20 @@ fn a_sweeper_at_work_takes_no_file_from_a_live_creator() {
         assert_eq!(created.iter().filter(|kept| !**kept).count(), 0);
     });
 }
+
+#[test]
+fn the_first_name_of_a_file_that_found_its_place_by_a_link_is_swept_while_the_file_is_held() {
+    let (_guard, dir) = scratch();
+    let target = dir.join("target");
+    let first = litter(&target);
+    std::fs::hard_link(&first, &target).unwrap();
+    let holder = std::fs::File::options().write(true).open(&target).unwrap();
+    assert_eq!(os_lock::try_exclusive(&holder).unwrap(), OsLock::Granted);
+    assert_eq!(sweep(&dir, "target").unwrap(), 1);
+    assert_eq!(names(&dir), ["target"]);
+    without_os_locks(|| {
+        std::fs::hard_link(&target, &first).unwrap();
+        assert_eq!(sweep(&dir, "target").unwrap(), 1);
+    });
+    assert_eq!(names(&dir), ["target"]);
+}
