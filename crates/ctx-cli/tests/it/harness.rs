@@ -34,11 +34,27 @@ pub(crate) struct Run {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::under(&std::env::temp_dir())
+    }
+
+    /// One that waits for no disk where the system has a file system in memory: a killed process
+    /// does not lose what it wrote there either.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        match tempfile::tempdir_in(memory) {
+            Ok(_) => Self::under(memory),
+            Err(_) => Self::new(),
+        }
+    }
+
+    fn under(parent: &std::path::Path) -> Self {
         let root = tempfile::Builder::new()
             .prefix("ctx-it-")
-            .tempdir()
-            .unwrap();
-        let world = Self { root };
+            .tempdir_in(parent);
+        let world = Self {
+            root: root.unwrap(),
+        };
         fs_err::create_dir(world.home()).unwrap();
         world
     }

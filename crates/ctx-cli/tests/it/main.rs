@@ -10,6 +10,8 @@
 mod contention;
 mod damage;
 mod demo;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
 mod hub;
 mod init;

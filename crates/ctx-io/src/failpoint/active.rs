@@ -61,7 +61,8 @@ fn pass(name: &str, file: Option<&str>) -> io::Result<()> {
         })
         .map(|armed| &armed.rule.action)
         .collect();
-    applying.into_iter().try_for_each(act)
+    let mut applying = applying.into_iter();
+    applying.try_for_each(|action| act(name, action))
 }
 
 fn armed() -> &'static [Armed] {
@@ -88,7 +89,7 @@ fn armed() -> &'static [Armed] {
     })
 }
 
-fn act(action: &Action) -> io::Result<()> {
+fn act(name: &str, action: &Action) -> io::Result<()> {
     match action {
         Action::Kill => die(),
         Action::Fail(errno) => Err(io::Error::from(*errno)),
@@ -96,15 +97,24 @@ fn act(action: &Action) -> io::Result<()> {
             watch("a file", path, |there| there);
             Ok(())
         }
+        Action::Note(path) => {
+            write(path, &format!("{name}\n"));
+            Ok(())
+        }
         Action::Hold(path) => {
-            let mut options = std::fs::OpenOptions::new();
-            let made = options.write(true).create(true).truncate(true).open(path);
-            if let Err(error) = made {
-                end(&format!("cannot create {path}: {error}"));
-            }
+            write(path, "");
             watch("the end of the file", path, |there| !there);
             Ok(())
         }
+    }
+}
+
+/// Appends to a file of the test's, which is created when it is missing.
+fn write(path: &Utf8Path, text: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.append(true).create(true).open(path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        end(&format!("cannot write {path}: {error}"));
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```text
 //! CTX_FAILPOINTS = RULE [; RULE …] | list
 //! RULE           = STEP [(FILE)] [#N | #N+] = ACTION
-//! ACTION         = kill | hold:PATH | wait:PATH | EIO | ENOSPC | … (the name of an error)
+//! ACTION         = kill | note:PATH | hold:PATH | wait:PATH | EIO | ENOSPC | … (the name of an error)
 //! ```
 //!
 //! | part | means |
@@ -17,6 +17,7 @@
 //! | `(FILE)` | only where the step is about a file of this name, the directory left out |
 //! | `#N` | only the N-th time, counted from 1 over this process; `#N+`: from then on; neither: every time |
 //! | `kill` | SIGKILL to the own process |
+//! | `note:PATH` | appends the name of the step to the file `PATH`, as a line, and goes on |
 //! | `hold:PATH` | creates the file `PATH` and stays there until it is gone |
 //! | `wait:PATH` | stays there until there is a file `PATH` |
 //! | `EIO` … | the step fails with this error of the operating system |

@@ -34,6 +34,7 @@ pub(super) enum When {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Kill,
+    Note(Utf8PathBuf),
     Hold(Utf8PathBuf),
     Wait(Utf8PathBuf),
     Fail(Errno),
@@ -122,6 +123,7 @@ fn action(text: &str) -> Result<Action, String> {
     };
     match text.split_once(':') {
         None if text == "kill" => Ok(Action::Kill),
+        Some(("note", at)) => path(at).map(Action::Note),
         Some(("hold", at)) => path(at).map(Action::Hold),
         Some(("wait", at)) => path(at).map(Action::Wait),
         _ => ERRORS

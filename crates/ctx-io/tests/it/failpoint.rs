@@ -60,6 +60,16 @@ fn a_step_fails_with_the_error_that_a_rule_names_and_others_do_not() {
 }
 
 #[test]
+fn the_steps_that_a_process_passes_are_noted() {
+    let scratch = Scratch::new();
+    let notes = scratch.join("notes");
+    let rules = format!("atomic.renamed=note:{notes};fsync.dir(b)=note:{notes}");
+    assert!(writes(&scratch, &rules).status.success());
+    let want = "atomic.renamed\natomic.renamed\nfsync.dir\natomic.renamed\n";
+    assert_eq!(std::fs::read_to_string(notes).unwrap(), want);
+}
+
+#[test]
 fn a_process_is_held_until_it_may_go_on() {
     let scratch = Scratch::new();
     let (hold, go) = (scratch.join("hold"), scratch.join("go"));
@@ -91,7 +101,7 @@ fn a_value_that_is_no_rule_ends_the_program_and_says_why() {
         ("atomic.renamed=EOOPS", "there is no action `EOOPS`"),
         (
             "atomic.written=hold:/no/such/dir/x",
-            "cannot create /no/such/dir/x",
+            "cannot write /no/such/dir/x",
         ),
     ] {
         let scratch = Scratch::new();

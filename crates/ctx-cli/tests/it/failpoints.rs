@@ -1,0 +1,5 @@
+//! The program stopped, failed and killed at every step that has a name.
+
+mod broken_disk;
+mod killed;
+mod stage;
