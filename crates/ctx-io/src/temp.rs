@@ -85,6 +85,13 @@ impl TempFile {
         ))
     }
 
+    /// Another name for the same file and as random as its own, with `suffix` at its end.
+    pub(crate) fn sibling(&self, suffix: &str) -> Utf8PathBuf {
+        let name = self.name.path.as_str();
+        let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+        Utf8PathBuf::from(format!("{stem}{suffix}"))
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -165,9 +172,26 @@ fn prefix_of(name: &str) -> String {
 }
 
 fn is_temp_name(candidate: &str, prefix: &str) -> bool {
+    is_sibling(candidate, prefix, SUFFIX)
+}
+
+/// The files beside `target` that have been made for it under a random name with `suffix`.
+pub(crate) fn siblings(target: &Utf8Path, suffix: &str) -> io::Result<Vec<Utf8PathBuf>> {
+    let prefix = prefix(target)?;
+    let mut found = Vec::new();
+    for entry in dir::parent(target).read_dir_utf8()? {
+        let entry = entry?;
+        if is_sibling(entry.file_name(), &prefix, suffix) {
+            found.push(dir::parent(target).join(entry.file_name()));
+        }
+    }
+    Ok(found)
+}
+
+fn is_sibling(candidate: &str, prefix: &str, suffix: &str) -> bool {
     candidate
         .strip_prefix(prefix)
-        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .and_then(|rest| rest.strip_suffix(suffix))
         .is_some_and(|middle| {
             middle.len() == RANDOM_BYTES * 2 && middle.bytes().all(|byte| byte.is_ascii_hexdigit())
         })

@@ -2,4 +2,5 @@
 
 mod broken_disk;
 mod killed;
+mod no_os_locks;
 mod stage;

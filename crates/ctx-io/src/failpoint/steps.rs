@@ -39,6 +39,10 @@ pub const STEPS: &[&str] = &[
     "lock.phase-written",
     "lock.unlinking",
     "lock.unlinked",
+    // A removal from outside: decided, and announced to whoever takes the lock meanwhile, who waits.
+    "unlock.judged",
+    "unlock.announced",
+    "unlock.waiting",
     // A sync: the lengths recorded from which a mirror of unknown history goes on; a type appended,
     // before the next; all appended and flushed, before the commit; the commit.
     "sync.start-recorded",

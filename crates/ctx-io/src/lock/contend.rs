@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use super::error::{LockError, LockStep};
 use super::examine::{Ask, Found, Opened, Sight, Verdict, examine};
 use super::record::{self, LockRecord, Why};
+use super::removal::{self, Pending};
 use super::wait::Pace;
 use super::{FileLock, Holder, Wait};
 use crate::file_id::FileId;
@@ -30,7 +31,10 @@ pub(super) fn acquire(
     let mut pace = Pace::new(wait);
     loop {
         match attempt(path, holder, &pace)? {
-            Attempt::Won(lock) => return Ok(*lock),
+            Attempt::Won(lock) => match claim(*lock, &mut pace)? {
+                Some(lock) => return Ok(lock),
+                None => pace.churn(),
+            },
             Attempt::Moved => pace.churn(),
             Attempt::Settling(_) if pace.settle() => {}
             Attempt::Settling(error) | Attempt::Held(error) => {
@@ -40,6 +44,26 @@ pub(super) fn acquire(
             }
         }
     }
+}
+
+/// Waits until nobody removes a lock any more who may have looked before this one was in place;
+/// `None` when one of them has removed it.
+fn claim(mut lock: FileLock, pace: &mut Pace) -> Result<Option<FileLock>, LockError> {
+    while let Some(pending) = removal::pending(&lock.path)? {
+        failpoint::reach_at("unlock.waiting", &lock.path)
+            .map_err(LockError::at(&lock.path, LockStep::Inspect))?;
+        if !pace.settle() && !pace.wait() {
+            lock.announces = true;
+            let Pending { path, sight, why } = pending;
+            return Err(held_by_existence(&path, &sight, why, pace.waited()));
+        }
+    }
+    let found = FileId::of_path(&lock.path).map_err(lock.at(LockStep::Inspect))?;
+    if found == Some(lock.id) {
+        return Ok(Some(lock));
+    }
+    lock.released = true;
+    Ok(None)
 }
 
 fn attempt(path: &Utf8Path, holder: &Holder<'_>, pace: &Pace) -> Result<Attempt, LockError> {
@@ -87,6 +111,7 @@ fn take_over(path: &Utf8Path, holder: &Holder<'_>, opened: Opened) -> Result<Att
         record,
         took_over: sight.record().cloned().map(Box::new),
         length,
+        announces: false,
         released: false,
     })))
 }

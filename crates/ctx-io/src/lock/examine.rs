@@ -9,6 +9,7 @@ use camino::Utf8Path;
 
 use super::error::{LockError, LockStep};
 use super::record::{self, Content, LockRecord, Why};
+use super::removal::Print;
 use crate::failpoint;
 use crate::file_id::{FileId, lstat};
 use crate::open::{self, OpenFailure};
@@ -46,6 +47,8 @@ pub(super) struct Sight {
     /// What to call the lock.
     pub(super) id: String,
     pub(super) age: Duration,
+    /// The file, to be compared with what is there later.
+    pub(super) print: Print,
 }
 
 /// Which lock to ask the operating system for.
@@ -122,7 +125,12 @@ impl Sight {
             Some(record) => (record.lock_id.clone(), record.age()),
             None => (legacy_id(metadata), age_of(metadata)),
         };
-        Sight { content, id, age }
+        Sight {
+            content,
+            id,
+            age,
+            print: Print::of(metadata),
+        }
     }
 
     pub(super) fn record(&self) -> Option<&LockRecord> {

@@ -7,10 +7,12 @@ use camino::Utf8Path;
 
 use super::Wait;
 use super::contend::{held, held_by_existence};
-use super::error::LockError;
-use super::examine::{Ask, Found, Sight, Verdict, examine, unlink};
+use super::error::{LockError, LockStep};
+use super::examine::{Ask, Found, Sight, Verdict, examine};
 use super::record::{LockRecord, Why};
+use super::removal;
 use super::wait::Pace;
+use crate::failpoint;
 
 /// The state of a lock.
 #[derive(Debug)]
@@ -98,17 +100,20 @@ pub fn remove_stale(path: &Utf8Path) -> Result<Removed, LockError> {
 }
 
 /// Removes the lock at `path` if it is the one called `id`, because someone who knows better
-/// said so. A holder that is seen to live is still respected: end it first.
+/// said so. A holder that is seen to live is still respected: end it first. Whoever takes the lock
+/// while this removes it waits for this to end, and holds a lock of its own afterwards; only a
+/// program that is not ours can lose one that it took in that instant.
 ///
-/// On a file that knows no operating system's locks, an older program's, or one that may not be
-/// opened, this looks and then removes: should its holder release it and another take it in
-/// between (microseconds), that one loses its lock.
+/// It is also the way to remove what a remover left that died, where nothing tells that it did.
 ///
 /// # Errors
 /// [`LockError::OtherId`] when another lock is there; [`LockError::Held`] or
 /// [`LockError::HeldByExistence`] when its holder lives; [`LockError::Io`] when it cannot be
 /// removed.
 pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
+    if let Some(sight) = removal::withdraw(path, id)? {
+        return Ok(removed(sight));
+    }
     remove_if(path, |seen| {
         if seen.sight.id != id {
             return Err(LockError::OtherId {
@@ -127,22 +132,30 @@ pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
     })
 }
 
-/// The operating system's lock on the file is held from the decision to the end, so that nobody
-/// takes over what is being removed.
+/// Looks, decides, and removes what was looked at: when another lock is there by then, looks again.
+/// The operating system's lock on the file is held to the end, so that nobody takes over what is
+/// being removed.
 fn remove_if(
     path: &Utf8Path,
-    decide: impl FnOnce(&Seen) -> Result<(), LockError>,
+    decide: impl Fn(&Seen) -> Result<(), LockError>,
 ) -> Result<Removed, LockError> {
-    let Some(seen) = settled(path, Ask::Exclusive)? else {
-        return Ok(Removed::WasFree);
-    };
-    decide(&seen)?;
-    unlink(path)?;
-    let record = seen.sight.record().cloned().map(Box::new);
-    Ok(Removed::Lock {
-        id: seen.sight.id,
-        record,
-    })
+    loop {
+        let Some(seen) = settled(path, Ask::Exclusive)? else {
+            return Ok(Removed::WasFree);
+        };
+        decide(&seen)?;
+        failpoint::reach_at("unlock.judged", path).map_err(LockError::at(path, LockStep::Remove))?;
+        if removal::remove(path, seen.sight.print)? {
+            return Ok(removed(seen.sight));
+        }
+    }
+}
+
+fn removed(sight: Sight) -> Removed {
+    Removed::Lock {
+        record: sight.record().cloned().map(Box::new),
+        id: sight.id,
+    }
 }
 
 /// A lock that was looked at, and what was made of it.

@@ -17,6 +17,7 @@ mod error;
 mod examine;
 mod inspect;
 mod record;
+mod removal;
 mod wait;
 
 use std::fs::File;
@@ -66,6 +67,8 @@ pub struct FileLock {
     took_over: Option<Box<LockRecord>>,
     /// The length of the complete lines.
     length: u64,
+    /// Somebody may be about to remove it from outside, so its own removal is announced.
+    announces: bool,
     released: bool,
 }
 
@@ -154,6 +157,7 @@ impl FileLock {
             path: path.to_owned(),
             file,
             id,
+            announces: !record.os_lock,
             record,
             took_over: None,
             length: record::length_of(&line),
@@ -165,10 +169,14 @@ impl FileLock {
     }
 
     /// Unlinks while still holding, so that whoever gets the kernel's lock on this file next sees
-    /// that the path no longer names it.
+    /// that the path no longer names it. Without that lock, anybody could have replaced the file
+    /// between the look and the end.
     fn remove(&mut self) -> Result<(), LockError> {
         if std::mem::replace(&mut self.released, true) {
             return Ok(());
+        }
+        if self.announces {
+            return removal::remove_own(&self.path, self.id);
         }
         match FileId::of_path(&self.path).map_err(self.at(LockStep::Inspect))? {
             None => Ok(()),

@@ -157,6 +157,9 @@ pub enum Why {
     NoOsLocks,
     /// The file may not be opened by this user.
     NotReadable,
+    /// It is not the lock but what a process leaves beside it that began to remove one and did not
+    /// come to its end; whether it still runs cannot be told.
+    BeingRemoved,
 }
 
 impl std::fmt::Display for Why {
@@ -168,6 +171,7 @@ impl std::fmt::Display for Why {
             Why::NewerFormat => "its owner record is in a newer format",
             Why::NoOsLocks => "its file system has no locks that end with their holder",
             Why::NotReadable => "it may not be opened",
+            Why::BeingRemoved => "whoever began to remove the lock has not finished",
         })
     }
 }
