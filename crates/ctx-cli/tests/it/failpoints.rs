@@ -1,6 +1,8 @@
 //! The program stopped, failed and killed at every step that has a name.
 
 mod broken_disk;
+mod hub;
 mod killed;
 mod no_os_locks;
+mod order;
 mod stage;

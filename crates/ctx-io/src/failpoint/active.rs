@@ -62,7 +62,7 @@ fn pass(name: &str, file: Option<&str>) -> io::Result<()> {
         .map(|armed| &armed.rule.action)
         .collect();
     let mut applying = applying.into_iter();
-    applying.try_for_each(|action| act(name, action))
+    applying.try_for_each(|action| act(name, file, action))
 }
 
 fn armed() -> &'static [Armed] {
@@ -89,7 +89,7 @@ fn armed() -> &'static [Armed] {
     })
 }
 
-fn act(name: &str, action: &Action) -> io::Result<()> {
+fn act(name: &str, file: Option<&str>, action: &Action) -> io::Result<()> {
     match action {
         Action::Kill => die(),
         Action::Fail(errno) => Err(io::Error::from(*errno)),
@@ -98,7 +98,8 @@ fn act(name: &str, action: &Action) -> io::Result<()> {
             Ok(())
         }
         Action::Note(path) => {
-            write(path, &format!("{name}\n"));
+            let file = file.map_or(String::new(), |file| format!(" {file}"));
+            write(path, &format!("{name}{file}\n"));
             Ok(())
         }
         Action::Hold(path) => {

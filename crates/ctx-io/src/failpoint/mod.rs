@@ -17,7 +17,7 @@
 //! | `(FILE)` | only where the step is about a file of this name, the directory left out |
 //! | `#N` | only the N-th time, counted from 1 over this process; `#N+`: from then on; neither: every time |
 //! | `kill` | SIGKILL to the own process |
-//! | `note:PATH` | appends the name of the step to the file `PATH`, as a line, and goes on |
+//! | `note:PATH` | appends the step and the name of its file to the file `PATH`, as a line, and goes on |
 //! | `hold:PATH` | creates the file `PATH` and stays there until it is gone |
 //! | `wait:PATH` | stays there until there is a file `PATH` |
 //! | `EIO` … | the step fails with this error of the operating system |

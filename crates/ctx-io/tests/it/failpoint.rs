@@ -65,7 +65,7 @@ fn the_steps_that_a_process_passes_are_noted() {
     let notes = scratch.join("notes");
     let rules = format!("atomic.renamed=note:{notes};fsync.dir(b)=note:{notes}");
     assert!(writes(&scratch, &rules).status.success());
-    let want = "atomic.renamed\natomic.renamed\nfsync.dir\natomic.renamed\n";
+    let want = "atomic.renamed a\natomic.renamed b\nfsync.dir b\natomic.renamed c\n";
     assert_eq!(std::fs::read_to_string(notes).unwrap(), want);
 }
 

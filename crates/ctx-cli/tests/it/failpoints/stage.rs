@@ -38,7 +38,7 @@ pub(crate) struct Case {
 pub(crate) const SYNC: &[&str] = &["connect", "sync"];
 const FULL: &[&str] = &["connect", "sync", "--full"];
 
-const PLAIN: Case = Case {
+pub(crate) const PLAIN: Case = Case {
     name: "incremental",
     prepare: widened,
     args: SYNC,
@@ -267,8 +267,9 @@ impl Stage {
         assert!(set_aside.iter().all(|text| text.ends_with(NOTE)), "{place}");
     }
 
-    /// Each step that the sync of `case` passes when nothing happens to it, with its count.
-    pub(crate) fn steps(&self, case: &Case) -> Vec<(&'static str, usize)> {
+    /// What the sync of `case` passes when nothing happens to it, in order: steps, and the names of
+    /// the files that they are about.
+    pub(crate) fn notes(&self, case: &Case) -> Vec<String> {
         let project = self.project(case);
         let notes = project.dir.join("notes-of-the-test");
         let note = |step| format!(";{step}=note:{notes}");
@@ -277,13 +278,20 @@ impl Stage {
         assert_eq!(run.code, 0, "{}: {}", case.name, run.text);
         self.check(&project, case, case.name);
         let notes = fs_err::read_to_string(&notes).unwrap();
+        notes.lines().map(str::to_owned).collect()
+    }
+
+    /// Each step that the sync of `case` passes when nothing happens to it, with its count.
+    pub(crate) fn steps(&self, case: &Case) -> Vec<(&'static str, usize)> {
+        let notes = self.notes(case);
         let passed = |step: &&'static str| {
-            let times = notes.lines().filter(|line| line == step).count();
             let step = *step;
+            let is = |note: &&String| note.split(' ').next() == Some(step);
+            let times = notes.iter().filter(is).count();
             (1..=times).map(move |number| (step, number))
         };
-        STEPS
-            .iter()
+        let steps = STEPS.iter();
+        steps
             .flat_map(|step| passed(step).collect::<Vec<_>>())
             .collect()
     }
