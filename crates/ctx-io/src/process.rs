@@ -4,6 +4,8 @@
 //! after a reboot, and in another container. With the boot id, the process-id namespace and the
 //! start time it does.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -30,6 +32,9 @@ pub(crate) struct Identity {
     /// The namespace in which `pid` counts (Linux; else `None`). Containers on one machine share
     /// the boot id, but not the process ids.
     pub(crate) pid_namespace: Option<String>,
+    /// The namespace in which `start` counts (Linux; else `None`). The kernel shifts start times
+    /// between them.
+    pub(crate) time_namespace: Option<String>,
 }
 
 impl Identity {
@@ -41,6 +46,7 @@ impl Identity {
             start: start_time(pid),
             boot_id: boot_id(),
             pid_namespace: pid_namespace(),
+            time_namespace: time_namespace(),
         }
     }
 
@@ -60,6 +66,7 @@ impl Identity {
         }
         match (read_stat(self.pid), self.start) {
             (Some(stat), _) if stat.ended => Liveness::Dead,
+            _ if self.time_namespace != time_namespace() => Liveness::Unknown,
             (Some(stat), Some(start)) if stat.start == start => Liveness::Alive,
             (Some(_), Some(_)) => Liveness::Dead,
             _ => Liveness::Unknown,
@@ -83,6 +90,19 @@ pub(crate) fn boot_id() -> Option<String> {
 pub(crate) fn pid_namespace() -> Option<String> {
     let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
     link.into_os_string().into_string().ok()
+}
+
+/// The time namespace of this process; `None` where there is none.
+fn time_namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/time").ok()?;
+    link.into_os_string().into_string().ok()
+}
+
+/// For how long this machine runs; `None` where the system does not say.
+pub(crate) fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The name of this machine, as the kernel has it.
@@ -227,11 +247,16 @@ mod tests {
                 pid_namespace: other,
                 ..me.clone()
             };
+            let shifted = Identity {
+                time_namespace: Some("other".to_owned()),
+                start: me.start.map(|start| start + 1),
+                ..me.clone()
+            };
             let unsaid = Identity {
                 boot_id: None,
                 ..me
             };
-            for identity in [rebooted, elsewhere, unsaid] {
+            for identity in [rebooted, elsewhere, shifted, unsaid] {
                 assert_eq!(identity.liveness(), Liveness::Unknown);
             }
         }

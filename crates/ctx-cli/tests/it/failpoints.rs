@@ -3,6 +3,7 @@
 mod broken_disk;
 mod hub;
 mod killed;
+mod namespaces;
 mod no_os_locks;
 mod order;
 mod stage;

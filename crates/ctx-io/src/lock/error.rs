@@ -55,8 +55,8 @@ impl std::fmt::Display for LockStep {
 pub enum LockError {
     /// It is held, and its holder is known.
     #[error(
-        "{path} is held by `{}`, process {} of {} on {}, for {}{}{}",
-        record.command, record.pid, record.user, record.host, spoken(*age),
+        "{path} is held by `{}`, process {} of {} on {}, {}{}{}",
+        record.command, record.pid, record.user, record.host, how_long(*age),
         in_phase(record), after(*waited)
     )]
     Held {
@@ -64,20 +64,20 @@ pub enum LockError {
         path: Utf8PathBuf,
         /// The holder.
         record: Box<LockRecord>,
-        /// For how long it has been held.
-        age: Duration,
+        /// For how long it has been held; `None` when clocks disagree.
+        age: Option<Duration>,
         /// For how long this contender waited.
         waited: Duration,
     },
     /// It is held by its existence: whether its holder still runs cannot be told.
-    #[error("{path} exists, for {}, and {why}{}", spoken(*age), after(*waited))]
+    #[error("{path} exists, {}, and {why}{}", how_long(*age), after(*waited))]
     HeldByExistence {
         /// The lock.
         path: Utf8PathBuf,
         /// What to call it when telling to remove it.
         id: String,
-        /// For how long it has been there.
-        age: Duration,
+        /// For how long it has been there; `None` when clocks disagree.
+        age: Option<Duration>,
         /// Why nothing more is known.
         why: Why,
         /// For how long this contender waited.
@@ -183,6 +183,14 @@ fn after(waited: Duration) -> String {
         String::new()
     } else {
         format!(", after waiting {}", spoken(waited))
+    }
+}
+
+/// The clock of whoever took the lock may be another one, or may have been set since.
+fn how_long(age: Option<Duration>) -> String {
+    match age {
+        Some(age) => format!("for {}", spoken(age)),
+        None => "since a time that cannot be (clocks differ)".to_owned(),
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) struct Sight {
     pub(super) content: Content,
     /// What to call the lock.
     pub(super) id: String,
-    pub(super) age: Duration,
+    /// `None` when clocks disagree.
+    pub(super) age: Option<Duration>,
     /// The file, to be compared with what is there later.
     pub(super) print: Print,
 }
@@ -145,12 +146,8 @@ fn legacy_id(metadata: &Metadata) -> String {
     format!("legacy-{}-{nanoseconds}", metadata.ino())
 }
 
-fn age_of(metadata: &Metadata) -> Duration {
-    metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.elapsed().ok())
-        .unwrap_or_default()
+fn age_of(metadata: &Metadata) -> Option<Duration> {
+    metadata.modified().ok()?.elapsed().ok()
 }
 
 /// Judges by what the operating system answered and the file says. `liveness` is asked only

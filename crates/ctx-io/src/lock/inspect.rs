@@ -24,16 +24,16 @@ pub enum LockStatus {
     Held {
         /// The holder.
         record: Box<LockRecord>,
-        /// For how long it has been held.
-        age: Duration,
+        /// For how long it has been held; `None` when clocks disagree.
+        age: Option<Duration>,
     },
     /// Its holder is dead; the next [`acquire`](super::FileLock::acquire) takes it over, or
     /// [`remove_stale`] removes it.
     Stale {
         /// The dead holder.
         record: Box<LockRecord>,
-        /// How long ago it took the lock.
-        age: Duration,
+        /// How long ago it took the lock; `None` when clocks disagree.
+        age: Option<Duration>,
     },
     /// It is held by its existence: whether its holder lives cannot be told from here.
     Unverified {
@@ -41,8 +41,8 @@ pub enum LockStatus {
         record: Option<Box<LockRecord>>,
         /// What to call it in [`remove_by_id`].
         id: String,
-        /// For how long it has been there.
-        age: Duration,
+        /// For how long it has been there; `None` when clocks disagree.
+        age: Option<Duration>,
         /// Why nothing more is known.
         why: Why,
     },
@@ -144,7 +144,8 @@ fn remove_if(
             return Ok(Removed::WasFree);
         };
         decide(&seen)?;
-        failpoint::reach_at("unlock.judged", path).map_err(LockError::at(path, LockStep::Remove))?;
+        failpoint::reach_at("unlock.judged", path)
+            .map_err(LockError::at(path, LockStep::Remove))?;
         if removal::remove(path, seen.sight.print)? {
             return Ok(removed(seen.sight));
         }

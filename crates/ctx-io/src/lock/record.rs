@@ -22,6 +22,8 @@ pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Longer texts are cut, so that a record has a bound.
 const MAX_TEXT_CHARS: usize = 256;
 const LOCK_ID_BYTES: usize = 16;
+/// How far the clock of the day and the clock since boot may part without having been set.
+const CLOCKS_MAY_DRIFT: Duration = Duration::from_secs(60);
 
 /// Who holds a lock. Unknown fields are ignored, missing ones are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct LockRecord {
     /// The namespace in which the process id counts (Linux).
     #[serde(default)]
     pub pid_namespace: Option<String>,
+    /// The namespace in which the start time counts (Linux).
+    #[serde(default)]
+    pub time_namespace: Option<String>,
     /// The name of the machine.
     #[serde(default)]
     pub host: String,
@@ -76,6 +81,7 @@ impl LockRecord {
             pid: me.pid,
             process_start: me.start,
             pid_namespace: me.pid_namespace,
+            time_namespace: me.time_namespace,
             host: clip(&process::host()),
             boot_id: me.boot_id,
             user: clip(&process::user()),
@@ -94,12 +100,20 @@ impl LockRecord {
         }
     }
 
-    /// How long ago the lock was taken; zero when the clocks disagree.
-    pub fn age(&self) -> Duration {
-        Timestamp::now()
+    /// How long ago the lock was taken; `None` when the clocks cannot both be right: it was taken in
+    /// the future, or in this boot of the machine but before it. Only for people: nothing is decided
+    /// by it.
+    pub fn age(&self) -> Option<Duration> {
+        let age: Duration = Timestamp::now()
             .duration_since(self.since)
             .try_into()
-            .unwrap_or(Duration::ZERO)
+            .ok()?;
+        let boot_id = process::boot_id();
+        let this_boot = boot_id.is_some() && self.boot_id == boot_id;
+        let longest = process::uptime().filter(|_| this_boot);
+        longest
+            .is_none_or(|uptime| age <= uptime.saturating_add(CLOCKS_MAY_DRIFT))
+            .then_some(age)
     }
 
     /// Whether the process that the record names runs, seen from here.
@@ -109,6 +123,7 @@ impl LockRecord {
             start: self.process_start,
             boot_id: self.boot_id.clone(),
             pid_namespace: self.pid_namespace.clone(),
+            time_namespace: self.time_namespace.clone(),
         }
         .liveness()
     }

@@ -186,3 +186,73 @@ fn phases_stop_being_written_before_the_file_grows_without_bound() {
     assert!(matches!(inspect(&path).unwrap(), LockStatus::Held { .. }));
     lock.release().unwrap();
 }
+
+#[test]
+fn a_holder_whose_clock_differs_is_judged_as_any_other_and_no_age_is_invented() {
+    let (_guard, path) = scratch();
+    let lock = FileLock::acquire(&path, &HOLDER, Wait::No).unwrap();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let now = jiff::Timestamp::now();
+    let year = hour * (24 * 365);
+    for (since, told) in [
+        (now, "for less than a second"),
+        (now + hour, "since a time that cannot be (clocks differ)"),
+        (
+            now + year * 40,
+            "since a time that cannot be (clocks differ)",
+        ),
+        // Longer ago than this boot of the machine.
+        (
+            now - year * 40,
+            "since a time that cannot be (clocks differ)",
+        ),
+    ] {
+        let record = LockRecord {
+            since,
+            ..lock.record().clone()
+        };
+        let line = record.to_line().unwrap();
+        record::append_line(&lock.file, lock.length, &line).unwrap();
+        let error = FileLock::acquire(&path, &HOLDER, Wait::No).unwrap_err();
+        assert!(matches!(error, LockError::Held { .. }), "{error}");
+        assert!(error.to_string().ends_with(told), "{error}");
+        assert!(matches!(inspect(&path).unwrap(), LockStatus::Held { .. }));
+        assert!(remove_stale(&path).is_err());
+    }
+    lock.release().unwrap();
+
+    // On another boot nothing is known of how long that has been.
+    let elsewhere = LockRecord {
+        boot_id: Some("other".to_owned()),
+        since: now - year * 40,
+        ..*record(true)
+    };
+    assert!(elsewhere.age().is_some());
+
+    // A dead one's is taken over, whatever it says.
+    for since in [now + year, now - year] {
+        let dead = LockRecord {
+            since,
+            ..*record(true)
+        };
+        assert!(crate::atomic::create_new(&path, &dead.to_line().unwrap(), 0o600).unwrap());
+        let lock = FileLock::acquire(&path, &HOLDER, Wait::No).unwrap();
+        assert_eq!(lock.took_over().unwrap().lock_id, dead.lock_id);
+        lock.release().unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_an_older_program_from_the_future_has_no_age() {
+    let (_guard, path) = scratch();
+    assert!(crate::atomic::create_new(&path, b"lock", 0o600).unwrap());
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3_600);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(later).unwrap();
+    let error = FileLock::acquire(&path, &HOLDER, Wait::No).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("exists, since a time that cannot be (clocks differ), and it holds"),
+        "{text}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use ctx_hub::client::HubStatus;
 use ctx_hub::connection::Connection;
@@ -54,6 +55,7 @@ struct LockReport {
     /// `free`, `held`, `stale` (the next sync takes it over) or `unverified`.
     state: &'static str,
     id: Option<String>,
+    /// `null` when clocks disagree.
     age_seconds: Option<u64>,
     record: Option<Box<LockRecord>>,
     #[serde(skip)]
@@ -127,7 +129,7 @@ impl LockReport {
             let LockRecord {
                 command, pid, host, ..
             } = record;
-            format!("`{command}`, process {pid} on {host}, for {}", age(held))
+            format!("`{command}`, process {pid} on {host}, {}", how_long(held))
         };
         let (state, found, text) = match status {
             LockStatus::Held { record, age: held } => {
@@ -144,7 +146,7 @@ impl LockReport {
             LockStatus::Unverified {
                 id, age: held, why, ..
             } => {
-                let text = format!("{id}, for {}: {why}", age(*held));
+                let text = format!("{id}, {}: {why}", how_long(*held));
                 ("unverified", Some((id.clone(), *held)), text)
             }
             _ => ("free", None, "free".to_owned()),
@@ -159,10 +161,20 @@ impl LockReport {
         Self {
             state,
             record,
-            age_seconds: found.as_ref().map(|(_, held)| held.as_secs()),
+            age_seconds: found
+                .as_ref()
+                .and_then(|(_, held)| *held)
+                .map(|held| held.as_secs()),
             id: found.map(|(id, _)| id),
             text,
         }
+    }
+}
+
+fn how_long(held: Option<Duration>) -> String {
+    match held {
+        Some(held) => format!("for {}", age(held)),
+        None => "since a time that cannot be (clocks differ)".to_owned(),
     }
 }
 
