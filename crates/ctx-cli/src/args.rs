@@ -13,7 +13,7 @@ pub(crate) use connect::{
     Connect, ListenArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
     TimeoutArgs, UnlockArgs,
 };
-pub(crate) use hub::{DataDirArgs, Hub, RevokeArgs, StartArgs, TargetArgs};
+pub(crate) use hub::{DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs};
 
 /// Carry decisions, learnings, conventions and tasks from one project to the others
 #[derive(Debug, Parser)]

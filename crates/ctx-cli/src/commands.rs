@@ -10,6 +10,7 @@ mod init;
 mod man;
 mod reference;
 mod token;
+mod unlock;
 
 use std::future::Future;
 use std::time::Duration;

@@ -42,6 +42,8 @@ pub(crate) enum Hub {
     Clients(TargetArgs),
     /// End a client's token at once
     Revoke(RevokeArgs),
+    /// Show the lock of a data directory; remove it when its hub is dead
+    Unlock(HubUnlockArgs),
 }
 
 /// Which data directory.
@@ -132,6 +134,21 @@ pub(crate) struct RevokeArgs {
     pub(crate) client: ClientId,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The lock of a hub that died is taken over by the next one, so this is seldom \
+    needed. A lock whose holder cannot be told (it is damaged, or the file system has no locks) is \
+    removed only by its id.\n\n\
+    Examples:\n  ctx hub unlock\n  ctx hub unlock --data-dir /var/lib/ctx --id legacy-1234-5678"
+)]
+pub(crate) struct HubUnlockArgs {
+    #[command(flatten)]
+    pub(crate) at: DataDirArgs,
+    /// Remove the lock of this id, because you know that no hub uses it
+    #[arg(long, value_name = "LOCK_ID")]
+    pub(crate) id: Option<String>,
 }
 
 /// An address to listen on. A name is refused: which interface it means can change.

@@ -7,6 +7,7 @@ mod revoke;
 pub(super) mod start;
 mod stop;
 mod target;
+mod unlock;
 
 use crate::args::Hub;
 use crate::commands::Cx;
@@ -24,6 +25,7 @@ pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
         Hub::Stop(args) => cx.screen.show(&stop::run(&args, cx).await?)?,
         Hub::Status(args) => return health::run(&args, cx).await,
         Hub::Clients(args) => cx.screen.show(&clients::run(&args, cx).await?)?,
+        Hub::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
         Hub::Revoke(args) => cx.screen.show(&revoke::run(&args, cx).await?)?,
     }
     Ok(Exit::Done)

@@ -402,3 +402,59 @@ fn a_damaged_store_and_a_token_file_with_something_else_are_refused() {
     assert_eq!(fs_err::read(data.store()).unwrap(), [b'x'; 8_192]);
     assert!(!data.lock().exists());
 }
+
+#[test]
+fn a_lock_of_a_data_directory_whose_holder_cannot_be_told_is_explained_and_removed_by_its_id() {
+    let world = World::new();
+    let hub = world.hub();
+    let data = hub.data.clone();
+    hub.stop(&world);
+    put(&data.lock(), b"");
+    let dir = data.path().as_str();
+    let start = world.ctx(&["hub", "start", "--port", "0", "--data-dir", dir]);
+    assert_snapshot!(start.show(), @r#"
+    exit 3
+    --- stderr
+    error: [root]/hub-of-the-test is served by another hub
+      caused by: [root]/hub-of-the-test/.hub.lock exists, for [age], and it is empty, as an older version leaves it
+    hint: make sure that no hub uses it any more, then run `ctx hub unlock --data-dir [root]/hub-of-the-test --id legacy-[id]`
+    "#);
+    let plain = world.ctx(&["hub", "unlock", "--data-dir", dir]);
+    assert_snapshot!(plain.show(), @r#"
+    exit 3
+    --- stderr
+    error: [root]/hub-of-the-test/.hub.lock exists, for [age], and it is empty, as an older version leaves it
+    hint: make sure that no hub uses [root]/hub-of-the-test any more, then run `ctx hub unlock --data-dir [root]/hub-of-the-test --id legacy-[id]`
+    "#);
+    assert!(data.lock().exists());
+    let run = world.ctx(&["--json", "hub", "unlock", "--data-dir", dir, "--id", "x"]);
+    assert_eq!(run.code, 1, "{}", run.show());
+
+    let said = plain.stderr.split("--id ").nth(1).unwrap();
+    let id = said.trim_end_matches(|c: char| c.is_whitespace() || c == '`');
+    let removed = world.ctx(&["hub", "unlock", "--data-dir", dir, "--id", id]);
+    assert_snapshot!(removed.show(), @r#"
+    exit 0
+    --- stdout
+    removed [root]/hub-of-the-test/.hub.lock (lock legacy-[id])
+    "#);
+    let again = world.ctx(&["hub", "unlock", "--data-dir", dir]);
+    assert_snapshot!(again.show(), @r#"
+    exit 0
+    --- stdout
+    [root]/hub-of-the-test/.hub.lock is free
+    "#);
+    world.hub_on("127.0.0.1:0", data.path()).stop(&world);
+}
+
+#[test]
+fn a_directory_that_holds_no_hub_has_no_lock() {
+    let world = World::new();
+    let run = world.ctx(&["hub", "unlock", "--data-dir", "nowhere"]);
+    assert_snapshot!(run.show(), @r#"
+    exit 2
+    --- stderr
+    error: [root]/nowhere holds no hub
+    hint: name the data directory of a hub with --data-dir
+    "#);
+}

@@ -123,6 +123,12 @@ impl HubError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Busy {
+                data_dir, source, ..
+            } if let LockError::HeldByExistence { id, .. } = &**source => Some(format!(
+                "make sure that no hub uses it any more, then run `ctx hub unlock --data-dir \
+                 {data_dir} --id {id}`"
+            )),
             Self::Busy { data_dir, .. } => Some(format!(
                 "stop it with `ctx hub stop --data-dir {data_dir}`, or use another data directory"
             )),

@@ -6,6 +6,7 @@ use ctx_hub::server::{self, OfflineHub};
 use ctx_hub::types::ClientId;
 use ctx_io::lock::{self, LockRecord, LockStatus};
 
+use super::unlock;
 use crate::args::TargetArgs;
 use crate::commands::connect::timeouts;
 use crate::commands::{Cx, convert, token};
@@ -57,11 +58,11 @@ pub(super) fn serving(data: &DataDir) -> Result<Option<Box<LockRecord>>, CliErro
             record: Some(record),
             ..
         } => Ok(Some(record)),
-        LockStatus::Unverified { why, .. } => Err(CliError::new(
+        LockStatus::Unverified { why, id, .. } => Err(CliError::new(
             Exit::Busy,
             format!("{} exists, and {why}", data.lock()),
         )
-        .hint("make sure that no hub uses the data directory, then move that file away")),
+        .hint(unlock::how_to_unlock(data, &id))),
         _ => Ok(None),
     }
 }
