@@ -13,7 +13,7 @@ use super::parse::{Segment, classify};
 use super::report::SyncWarning;
 use super::segments::Segments;
 use super::state::TypeState;
-use super::torn;
+use super::torn::{self, Tail};
 use crate::types::{EntryType, Sequence};
 
 /// What every entry of every version ends with.
@@ -75,8 +75,11 @@ pub(super) fn check(
     check_end(&mut file, length)?
         .then_some(())
         .ok_or(fail(MirrorFault::Edited { offset: length }))?;
-    if facts.length > length && !is_tail_ours(&mut file, entry_type, record)? {
-        return Err(fail(MirrorFault::Edited { offset: length }));
+    if facts.length > length {
+        let tail = read_tail(&mut file, length)?;
+        if tail.is_none_or(|tail| !torn::is_ours(&tail, entry_type, record.cursor)) {
+            return Err(fail(MirrorFault::Edited { offset: length }));
+        }
     }
     match record.modified_ns {
         // The first length of an older mirror: nothing is known of what it held.
@@ -90,19 +93,16 @@ pub(super) fn check(
     }
 }
 
-/// Whether what the file holds beyond its record is the trace of an append of ours.
-fn is_tail_ours(
-    file: &mut File,
-    entry_type: EntryType,
-    record: TypeState,
-) -> Result<bool, SyncError> {
+/// What the file holds behind its first `length` bytes; `None` when that is more than any append
+/// of ours leaves.
+pub(super) fn read_tail(file: &mut File, length: u64) -> Result<Option<Vec<u8>>, SyncError> {
     let limit = torn::TAIL_MAX_BYTES;
-    file.seek(SeekFrom::Start(record.length))?;
+    file.seek(SeekFrom::Start(length))?;
     let mut tail = Vec::new();
     // One byte beyond the limit tells that there is more.
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut tail)?;
-    Ok(tail.len() <= limit && torn::is_ours(&tail, entry_type, record.cursor))
+    Ok(Some(tail).filter(|tail| tail.len() <= limit))
 }
 
 /// Whether the first `length` bytes end with a rule.
@@ -194,12 +194,30 @@ impl Survey {
     }
 }
 
-/// Cuts the file at `path` to `length` bytes and appends `text`, which is not durable before
-/// [`AppendFile::sync`]. The file is created if it is not there.
-pub(super) fn append(path: &Utf8Path, length: u64, text: &str) -> Result<AppendFile, SyncError> {
+/// Appends `text` to what `record` says of the file at `path`; not durable before
+/// [`AppendFile::sync`]. The file is created if it is not there. What an append that was killed left
+/// of the same text is written over, or kept where it is all there; anything else is refused.
+pub(super) fn append(
+    path: &Utf8Path,
+    entry_type: EntryType,
+    record: TypeState,
+    text: &str,
+) -> Result<AppendFile, SyncError> {
+    let TypeState { length, cursor, .. } = record;
     let mut file = AppendFile::open(path, paths::SHARED_FILE_MODE)?;
     if file.len()? != length {
-        file.truncate_to(length)?;
+        let tail = read_tail(&mut File::open(path)?, length)?;
+        let judge = |tail: Vec<u8>| torn::judge(&tail, text.as_bytes(), entry_type, cursor);
+        match tail.map_or(Tail::Foreign, judge) {
+            Tail::Written => return Ok(file),
+            Tail::Torn => file.truncate_to(length)?,
+            Tail::Foreign => {
+                return Err(damaged(
+                    path.to_owned(),
+                    MirrorFault::Edited { offset: length },
+                ));
+            }
+        }
     }
     file.append(text.as_bytes())?;
     Ok(file)

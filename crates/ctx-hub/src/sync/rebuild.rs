@@ -15,7 +15,7 @@ use super::recover;
 use super::segments::Segments;
 use super::state::{Recorded, StateError, SyncState};
 use super::torn;
-use crate::types::{EntryType, Sequence, TypeSet};
+use crate::types::{EntryType, TypeSet};
 
 /// The types that have a mirror file in `home`.
 pub(super) fn files(home: &MirrorDir) -> Result<TypeSet, SyncError> {
@@ -107,18 +107,22 @@ pub(super) fn swap(home: &MirrorDir, state: SyncState) -> Result<Vec<Utf8PathBuf
     Ok(set_aside)
 }
 
-/// Whether every piece of `old` is also in `new`, in that order; a torn append at the end of `old`
-/// counts for nothing.
+/// Whether every piece of `old` is also in `new`, in that order; of a torn append at the end of
+/// `old` it is enough that a piece of `new` begins so.
 fn is_covered(old: &Utf8Path, new: &Utf8Path) -> Result<bool, SyncError> {
     let mut old = Segments::new(BufReader::new(File::open(old)?));
     let mut new = Segments::new(BufReader::new(File::open(new)?));
-    while let Some(piece) = old.next()? {
-        if !piece.ends_with(LAST_BYTES) {
-            return Ok(old.next()?.is_none() && torn::is_beginning(&piece, Sequence::START));
+    let mut next = old.next()?;
+    while let Some(piece) = next {
+        next = old.next()?;
+        let is_torn = next.is_none() && !piece.ends_with(LAST_BYTES);
+        let written = torn::written(&piece);
+        if is_torn && written.is_empty() {
+            break;
         }
         loop {
             match new.next()? {
-                Some(other) if other == piece => break,
+                Some(other) if other == piece || (is_torn && other.starts_with(written)) => break,
                 Some(_) => {}
                 None => return Ok(false),
             }

@@ -13,7 +13,7 @@ use super::rebuild;
 use super::recover;
 use super::render::render;
 use super::report::{SyncOptions, SyncWarning};
-use super::state::{StateError, SyncState, TypeState};
+use super::state::{StateError, SyncState};
 use crate::client::{HubIdentity, StreamStart};
 use crate::types::{EntryType, HubId, Sequence, TypeSet};
 
@@ -286,10 +286,10 @@ impl SyncSession {
 
     fn append(&self, entry_type: EntryType, text: &str) -> Result<(AppendFile, u64), SyncError> {
         let path = self.dir.path().join(entry_type.mirror_file());
-        let TypeState { length, .. } = self.state.of(entry_type);
-        let file = mirror::append(&path, length, text)?;
+        let record = self.state.of(entry_type);
+        let file = mirror::append(&path, entry_type, record, text)?;
         let added = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        Ok((file, length.saturating_add(added)))
+        Ok((file, record.length.saturating_add(added)))
     }
 
     /// Writes down the lengths from which entries will be appended, so that a crash leaves tails

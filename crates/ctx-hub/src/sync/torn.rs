@@ -1,5 +1,9 @@
 //! What stands behind the recorded length of a mirror file: the trace of an append of ours that
 //! was not finished, or somebody's edit? Pure.
+//!
+//! Its shape alone ([`is_ours`]) turns most edits away before anything is asked of a hub, and cannot
+//! tell the beginning of a header from a line that a person has not finished. What is about to be
+//! appended tells ([`judge`]): nothing is cut off but what is written again with the next byte.
 
 use std::ops::ControlFlow;
 
@@ -21,14 +25,60 @@ const END_BUT_ONE: &[u8] = b"\n\n---\n";
 /// Bytes of a date.
 const DATE_BYTES: usize = 10;
 
-/// Whether `tail`, found in the mirror file of `entry_type` behind what was recorded up to
-/// `cursor`, is the trace of an append of ours: whole entries with rising sequences after the
-/// cursor, then at most the beginning of one. From the first NUL on, which neither we nor people
-/// write, it is disk that a power cut left unwritten.
-pub(super) fn is_ours(tail: &[u8], entry_type: EntryType, cursor: Sequence) -> bool {
-    let written = tail.split(|&byte| byte == 0).next().unwrap_or_default();
-    let mut last = cursor;
+/// What is to be done with a tail before entries are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// It begins with what is to be appended: that is written already, and what follows it stays
+    /// for the next entries to be compared with.
+    Written,
+    /// It is an append that broke off: it is cut, and nothing is lost with it.
+    Torn,
+    /// It is none of ours.
+    Foreign,
+}
+
+/// What `tail`, found in the mirror file of `entry_type` behind what was recorded up to `cursor`,
+/// is, when `text` is to be appended. An append that was killed began with the same bytes, for what
+/// follows a cursor does not change. Should it have changed after all (the hub was set back), whole
+/// entries are still known by their check.
+pub(super) fn judge(tail: &[u8], text: &[u8], entry_type: EntryType, cursor: Sequence) -> Tail {
+    let written = written(tail);
+    if text.starts_with(written) {
+        Tail::Torn
+    } else if written.starts_with(text) {
+        Tail::Written
+    } else if is_whole(written, entry_type, cursor) {
+        Tail::Torn
+    } else {
+        Tail::Foreign
+    }
+}
+
+/// What was written of `tail`: from the first NUL on, which neither we nor people write, it is disk
+/// that a power cut left unwritten.
+pub(super) fn written(tail: &[u8]) -> &[u8] {
+    tail.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Whether `written` is nothing but whole entries with rising sequences after `last`.
+pub(super) fn is_whole(written: &[u8], entry_type: EntryType, mut last: Sequence) -> bool {
     let mut segments = Segments::new(written);
+    // Reading from memory does not fail.
+    while let Ok(Some(segment)) = segments.next() {
+        match classify(&segment, entry_type) {
+            Segment::Ours(entry) if entry.sequence > last => last = entry.sequence,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether `tail`, found in the mirror file of `entry_type` behind what was recorded up to
+/// `cursor`, has the shape of an append of ours: whole entries with rising sequences after the
+/// cursor, then at most the beginning of one, then at most what a power cut left unwritten.
+pub(super) fn is_ours(tail: &[u8], entry_type: EntryType, cursor: Sequence) -> bool {
+    let mut last = cursor;
+    let mut segments = Segments::new(written(tail));
     // Reading from memory does not fail.
     while let Ok(Some(segment)) = segments.next() {
         match classify(&segment, entry_type) {
@@ -40,7 +90,7 @@ pub(super) fn is_ours(tail: &[u8], entry_type: EntryType, cursor: Sequence) -> b
     true
 }
 
-/// Whether `text` is the beginning of an entry of ours after sequence `last`.
+/// Whether `text` has the shape of the beginning of an entry of ours after sequence `last`.
 pub(super) fn is_beginning(text: &[u8], last: Sequence) -> bool {
     matches!(read(text, last), ControlFlow::Break(true))
 }
@@ -167,6 +217,57 @@ mod tests {
             assert!(ours(&tail, 4), "{length}");
         }
         assert!(!ours(b"notes\0\0", 4));
+    }
+
+    #[test]
+    fn a_torn_append_is_known_by_what_comes_again() {
+        let (tail, cursor) = (two_entries(), Sequence::new(4));
+        let first = render(&samples::entry(5, TYPE, "first"));
+        for length in 0..=tail.len() {
+            let torn = &tail.as_bytes()[..length];
+            let all = judge(torn, tail.as_bytes(), TYPE, cursor);
+            assert_eq!(all, Tail::Torn, "{length}: all of it comes again");
+            let one = judge(torn, first.as_bytes(), TYPE, cursor);
+            let expected = if length > first.len() {
+                Tail::Written
+            } else {
+                Tail::Torn
+            };
+            assert_eq!(one, expected, "{length}: the first of it comes again");
+        }
+        let other = render(&samples::entry(5, TYPE, "another log"));
+        let whole = judge(first.as_bytes(), other.as_bytes(), TYPE, cursor);
+        assert_eq!(
+            whole,
+            Tail::Torn,
+            "a whole entry is ours, whatever comes now"
+        );
+    }
+
+    #[test]
+    fn a_line_that_only_begins_as_ours_do_is_a_person_s() {
+        let text = two_entries();
+        for line in [
+            "## [2026-01-02] words",
+            "## [2026-06-11] wor",
+            "## [1",
+            "## [2026-06-11] first\n<!-- ctx {\"seq\":6",
+        ] {
+            assert!(ours(line.as_bytes(), 4), "{line}: its shape does not tell");
+            let cursor = Sequence::new(4);
+            assert_eq!(
+                judge(line.as_bytes(), text.as_bytes(), TYPE, cursor),
+                Tail::Foreign,
+                "{line}"
+            );
+        }
+        let after = judge(
+            (text.clone() + "## [2026-01-02] words").as_bytes(),
+            text.as_bytes(),
+            TYPE,
+            Sequence::new(4),
+        );
+        assert_eq!(after, Tail::Written, "it stays behind what is committed");
     }
 
     proptest! {

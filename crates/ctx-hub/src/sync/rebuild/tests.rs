@@ -48,6 +48,7 @@ async fn what_a_full_sync_would_lose_is_kept_whatever_it_is() {
         older.to_owned(),
         changed,
         text.clone() + "x",
+        text.clone() + "## [2026-01-02] words",
         text.repeat(2),
         "x".to_owned(),
     ] {

@@ -4,7 +4,7 @@ use std::fs;
 
 use ctx_hub::types::EntryType;
 
-use super::{Project, batch, entry};
+use super::{Project, batch, batch_of, entry, types};
 use EntryType::{Decision, Learning, Task};
 
 fn first() -> super::Batch {
@@ -146,6 +146,46 @@ fn after_a_crash_the_hub_may_have_more_to_give_or_give_it_in_other_pieces() {
         project.apply(&batch(after, vec![entry.clone()])).unwrap();
     }
     assert_same(&project, &whole, "pieces of one entry");
+}
+
+#[test]
+fn an_append_torn_at_any_byte_is_finished_by_entries_that_come_one_by_one() {
+    let (whole, before) = undisturbed();
+    let appended = appended(&whole, &before);
+    let all = second().entries;
+    for torn in 0..=appended[2] {
+        let project = killed(&whole, &before, [appended[0], appended[1], torn]);
+        for (at, entry) in all.iter().enumerate() {
+            let previous = at.checked_sub(1).map_or(2, |at| all[at].sequence.get());
+            project
+                .apply(&batch(previous, vec![entry.clone()]))
+                .unwrap();
+        }
+        assert_same(&project, &whole, &format!("a crash at {torn}"));
+    }
+}
+
+/// What is behind the cursor of a type does not depend on what else is asked for.
+#[test]
+fn a_torn_append_outlasts_its_type_being_dropped_and_asked_for_again() {
+    let (whole, before) = undisturbed();
+    let appended = appended(&whole, &before);
+    let project = killed(
+        &whole,
+        &before,
+        [appended[0] - 7, appended[1], appended[2] - 3],
+    );
+    let tasks: Vec<_> = second().entries;
+    let (tasks, others): (Vec<_>, Vec<_>) = tasks
+        .into_iter()
+        .partition(|entry| entry.entry_type == Task);
+    project.apply(&batch_of(types([Task]), 2, tasks)).unwrap();
+    assert_eq!(project.text(Task), whole.text(Task));
+    let rest = types([Decision, Learning]);
+    project.apply(&batch_of(rest, 2, others)).unwrap();
+    for of in [Decision, Learning, Task] {
+        assert_eq!(project.text(of), whole.text(of), "{of}");
+    }
 }
 
 #[test]

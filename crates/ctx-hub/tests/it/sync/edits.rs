@@ -54,6 +54,27 @@ fn a_file_to_which_nothing_can_be_appended_is_refused_by_name_and_left_alone() {
     }
 }
 
+/// A header that breaks off is how a torn append looks, too.
+#[test]
+fn an_unfinished_line_of_a_person_stands_until_entries_come_and_is_never_cut() {
+    for line in [
+        "## [2026-01-02] words",
+        "## [2026-06-11] the",
+        "## [1",
+        "## [2026-06-11] third one\n<!-- ctx {\"x",
+    ] {
+        let project = mirrored();
+        let edited = project.text(Decision) + line;
+        project.put(&project.file(Decision), &edited);
+        let nothing = batch(2, Vec::new());
+        assert_eq!(project.apply(&nothing).unwrap(), 0);
+        assert_eq!(project.text(Decision), edited, "nothing came");
+        let error = project.apply(&next()).unwrap_err();
+        assert_eq!(error.kind(), SyncErrorKind::Damaged, "{line}");
+        assert_eq!(project.text(Decision), edited);
+    }
+}
+
 #[test]
 fn a_file_that_is_gone_is_not_quietly_begun_anew() {
     let project = mirrored();
