@@ -11,7 +11,7 @@ mod types;
 
 pub(crate) use connect::{
     Connect, ListenArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
-    TimeoutArgs, UnlockArgs,
+    TimeoutArgs, UnlockArgs, VerifyArgs,
 };
 pub(crate) use hub::{DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs};
 

@@ -4,6 +4,7 @@ mod completions;
 mod connect;
 mod convert;
 mod demo;
+mod findings;
 mod git;
 mod hub;
 mod init;

@@ -111,6 +111,11 @@ impl Environment {
         self.stdout_is_terminal && !self.no_color
     }
 
+    /// Whether somebody watches standard error.
+    pub(crate) const fn stderr_is_terminal(&self) -> bool {
+        self.stderr_is_terminal
+    }
+
     /// Whether standard error may be coloured.
     pub(crate) const fn stderr_takes_colour(&self) -> bool {
         self.stderr_is_terminal && !self.no_color

@@ -131,3 +131,9 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pause after a connection could not be accepted (no file descriptor is free, for instance).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Findings that a verification lists; further ones are counted.
+pub const VERIFY_MAX_FINDINGS: usize = 10_000;
+
+/// How long a verification looks again at a mirror that changes while it is looked at.
+pub const VERIFY_SNAPSHOT_WAIT: Duration = Duration::from_secs(30);

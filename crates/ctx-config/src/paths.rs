@@ -24,6 +24,9 @@ pub const REBUILD_DIR: &str = ".rebuild";
 /// which it did.
 pub const SET_ASIDE_MARK: &str = ".edited-";
 
+/// In the mirror: entries that wait for a hub that could not be reached.
+pub const OUTBOX_DIR: &str = "outbox";
+
 /// In the mirror: entries of type `decision`.
 pub const DECISIONS_FILE: &str = "decisions.md";
 

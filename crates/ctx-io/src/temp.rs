@@ -197,6 +197,18 @@ fn is_sibling(candidate: &str, prefix: &str, suffix: &str) -> bool {
         })
 }
 
+/// What the temporary file called `name` was to become, but for a dot in front; `None` when it is no
+/// name of a temporary file of ours.
+pub fn temporary_target(name: &str) -> Option<&str> {
+    let target = name
+        .strip_prefix('.')?
+        .rsplit_once('.')?
+        .0
+        .rsplit_once('.')?
+        .0;
+    (!target.is_empty() && is_temp_name(name, &prefix_of(target))).then_some(target)
+}
+
 /// Removes the temporary files for the file `name` in `dir` whose owners are dead, and returns
 /// how many. Those of live owners stay, and so do all of them on a file system without OS locks,
 /// where nothing tells the two apart. What cannot be opened or removed is passed over.
@@ -216,7 +228,13 @@ fn sweep(dir: &Utf8Path, name: &str) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Sweeps what is left of earlier writes of `target`. Litter does no harm, so a failure is none.
+/// Removes what dead processes left of writes of `target`; what live ones are writing stays. Litter
+/// does no harm, so a failure is none.
+pub fn sweep_temporaries(target: &Utf8Path) {
+    sweep_for(target);
+}
+
+/// Sweeps what is left of earlier writes of `target`.
 pub(crate) fn sweep_for(target: &Utf8Path) {
     if let Some(name) = target.file_name() {
         drop(sweep(dir::parent(target), name));
@@ -234,19 +252,32 @@ fn remove_if_second_name(path: &Utf8Path, target: &Utf8Path) -> io::Result<bool>
     Ok(true)
 }
 
+/// Whether the temporary file at `path` is of a process that is dead. Where that cannot be told, or
+/// the file is gone, it is not.
+pub fn is_abandoned(path: &Utf8Path) -> bool {
+    matches!(open_if_dead(path), Ok(Some(_)))
+}
+
 fn remove_if_dead(path: &Utf8Path) -> io::Result<bool> {
-    let Ok((file, metadata)) = open::regular(path, open::options().read(true).write(true)) else {
+    // Locked until it is removed.
+    let Some(_locked) = open_if_dead(path)? else {
         return Ok(false);
     };
-    if os_lock::try_exclusive(&file)? != OsLock::Granted {
-        return Ok(false);
-    }
-    // It may have been renamed into place since it was opened.
-    if FileId::of_path(path)? != Some(FileId::of(&metadata)) {
-        return Ok(false);
-    }
     std::fs::remove_file(path)?;
     Ok(true)
+}
+
+/// The file at `path`, locked, if nobody else has it locked.
+fn open_if_dead(path: &Utf8Path) -> io::Result<Option<File>> {
+    let Ok((file, metadata)) = open::regular(path, open::options().read(true).write(true)) else {
+        return Ok(None);
+    };
+    if os_lock::try_exclusive(&file)? != OsLock::Granted {
+        return Ok(None);
+    }
+    // It may have been renamed into place since it was opened.
+    let is_there = FileId::of_path(path)? == Some(FileId::of(&metadata));
+    Ok(is_there.then_some(file))
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub(crate) enum Connect {
     Status(StatusArgs),
     /// Show the sync lock; remove it when its holder is dead
     Unlock(UnlockArgs),
+    /// Find what is wrong with the mirror, and mend it
+    Verify(VerifyArgs),
 }
 
 /// How patient to be with the hub.
@@ -162,4 +164,29 @@ pub(crate) struct UnlockArgs {
     /// Remove the lock of this id, because you know that nobody uses it
     #[arg(long, value_name = "LOCK_ID")]
     pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Reads every mirror file and compares each entry with the hub: edits, text \
+    that was not mirrored, duplicates, holes, forged entries, a damaged state. Takes no lock and \
+    changes nothing. The exit code is 7 when something was found, and 4 when nothing was but the \
+    hub could not be reached.\n\n\
+    With --repair the mirror is made whole, from the hub where entries are needed; what a person \
+    wrote is kept beside it.\n\n\
+    Examples:\n  ctx connect verify\n  ctx connect verify --offline --json\n  \
+    ctx connect verify --repair --wait 30s"
+)]
+pub(crate) struct VerifyArgs {
+    /// Mend what was found, and verify again
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Do not ask the hub
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// With --repair: wait so long for the sync lock while another process holds it
+    #[arg(long, value_name = "DURATION", value_parser = types::duration, requires = "repair")]
+    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
 }

@@ -7,6 +7,7 @@ mod status;
 pub(super) mod subscribe;
 pub(super) mod sync;
 mod unlock;
+mod verify;
 
 use ctx_hub::client::{HubClient, Timeouts};
 use ctx_hub::connection::Connection;
@@ -29,6 +30,7 @@ pub(super) async fn run(command: Connect, cx: &Cx) -> Result<Exit, CliError> {
         Connect::Listen(args) => listen::run(&args, cx).await?,
         Connect::Status(args) => return status::run(&args, cx).await,
         Connect::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
+        Connect::Verify(args) => return verify::run(&args, cx).await,
     }
     Ok(Exit::Done)
 }

@@ -21,13 +21,17 @@ pub(crate) struct Screen {
     quiet: bool,
     colour_out: bool,
     colour_err: bool,
+    /// Somebody watches standard error.
+    watched: bool,
     closed: AtomicBool,
 }
 
 impl Screen {
     /// The streams as `global` wants them.
     pub(crate) fn new(global: &Global, env: &Environment) -> Self {
-        Self::plain(global.json, global.quiet).coloured(global.color, env)
+        let mut screen = Self::plain(global.json, global.quiet).coloured(global.color, env);
+        screen.watched = env.stderr_is_terminal();
+        screen
     }
 
     /// The streams without colour.
@@ -37,6 +41,7 @@ impl Screen {
             quiet,
             colour_out: false,
             colour_err: false,
+            watched: false,
             closed: AtomicBool::new(false),
         }
     }
@@ -144,6 +149,14 @@ impl Screen {
     pub(crate) fn notice(&self, text: &str) {
         if !self.quiet {
             self.complain(&format!("{text}\n"));
+        }
+    }
+
+    /// Shows how far something long has come, in the place of what was shown before; empty text
+    /// clears it. Only where somebody watches.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.watched && !self.quiet {
+            self.complain(&format!("\r{text}\x1b[K"));
         }
     }
 

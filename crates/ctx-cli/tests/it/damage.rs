@@ -66,22 +66,22 @@ fn a_state_file_that_is_not_json_is_refused_and_a_full_sync_mends_it() {
 
 #[test]
 fn what_is_wrong_with_a_state_file_is_said() {
-    assert_snapshot!(refuses_state(b"not json"), @r#"
+    assert_snapshot!(refuses_state(b"not json"), @r"
     exit 7
     --- stderr
     error: cannot use .context/hub/.sync-state.json
       caused by: it is not a state file
       caused by: expected ident at line 1 column 2
-    hint: run `ctx connect sync --full`, which builds the mirror anew
-    "#);
-    assert_snapshot!(refuses_state(b"{\"last_sequence\":"), @r#"
+    hint: run `ctx connect verify --repair`, which makes it again from the mirror or the hub
+    ");
+    assert_snapshot!(refuses_state(b"{\"last_sequence\":"), @r"
     exit 7
     --- stderr
     error: cannot use .context/hub/.sync-state.json
       caused by: it is not a state file
       caused by: EOF while parsing a value at line 1 column 17
-    hint: run `ctx connect sync --full`, which builds the mirror anew
-    "#);
+    hint: run `ctx connect verify --repair`, which makes it again from the mirror or the hub
+    ");
     assert_snapshot!(refuses_state(b"{\"format\":99,\"types\":{}}"), @r#"
     exit 7
     --- stderr
@@ -209,12 +209,12 @@ fn a_mirror_file_that_was_cut_short_is_refused_and_kept_beside_the_new_one() {
     let tasks = project.mirror().path().join(paths::TASKS_FILE);
     put(&tasks, b"mine now");
     let run = project.ctx(&["connect", "sync"]);
-    assert_snapshot!(run.show(), @r#"
+    assert_snapshot!(run.show(), @r"
     exit 7
     --- stderr
     error: .context/hub/tasks.md was changed: it has 8 bytes, and 192 were mirrored to it
-    hint: run `ctx connect sync --full`, which builds the mirror anew and keeps the changed file beside it
-    "#);
+    hint: see what was changed with `ctx connect verify`; then run `ctx connect sync --full`, which builds the mirror anew and keeps the changed file beside it
+    ");
     assert_eq!(fs_err::read(&tasks).unwrap(), b"mine now");
     let document = project.json(&["connect", "sync", "--full"]);
     let kept = Utf8Path::new(document["set_aside"][0].as_str().unwrap());

@@ -24,3 +24,4 @@ mod story;
 mod sync;
 mod unlock;
 mod unreachable;
+mod verify;

@@ -197,8 +197,18 @@ impl SyncError {
                 source: StateError::Newer { .. },
                 ..
             } => Some("use the newer ctx that wrote it".to_owned()),
-            Self::State { .. } => Some(full.to_owned()),
-            Self::Mirror { .. } => Some(format!("{full} and keeps the changed file beside it")),
+            Self::State { .. } => Some(
+                "run `ctx connect verify --repair`, which makes it again from the mirror or the hub"
+                    .to_owned(),
+            ),
+            Self::Mirror {
+                fault: MirrorFault::NotAFile,
+                ..
+            } => Some("run `ctx connect verify --repair`, which moves it aside".to_owned()),
+            Self::Mirror { .. } => Some(format!(
+                "see what was changed with `ctx connect verify`; then {full} and keeps the changed \
+                 file beside it"
+            )),
             Self::Diverged {
                 how: Divergence::OtherHub { .. },
             } => Some(format!(

@@ -149,6 +149,12 @@ impl FakeHub {
         self.log(|log| log.faults = faults.into_iter().collect());
     }
 
+    /// As [`FakeHub::fail`], but `count` streams work first.
+    pub(super) fn fail_after(&self, count: usize, faults: impl IntoIterator<Item = Fault>) {
+        let first = std::iter::repeat_n(Fault::After(usize::MAX), count);
+        self.fail(first.chain(faults));
+    }
+
     /// What was asked for since the last time: after which sequence, and how many types.
     pub(super) fn asked(&self) -> Vec<(u64, usize)> {
         let asked = self.log(|log| std::mem::take(&mut log.asked));
@@ -373,6 +379,11 @@ impl Project {
             .collect();
         names.sort();
         names
+    }
+
+    /// As [`Project::names`]; `None` when there is no folder.
+    pub(super) fn names_or_none(&self) -> Option<Vec<String>> {
+        self.context.mirror().path().exists().then(|| self.names())
     }
 
     /// Puts `text` in the place of a file, as a person may.

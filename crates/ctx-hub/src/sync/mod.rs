@@ -6,7 +6,7 @@
 //! committed and repeats it, so every entry is in the mirror exactly once.
 //!
 //! - [`sync`] does all of that once, [`listen`] stays and does it whenever something is published.
-//! - [`status`] looks without taking the lock.
+//! - [`status`] looks without taking the lock; [`verify`] finds what is wrong and mends it.
 //! - [`SyncError::kind`] says who has to act, [`SyncError::hint`] what to do.
 //!
 //! ```no_run
@@ -49,6 +49,7 @@ mod source;
 mod state;
 mod status;
 mod torn;
+pub mod verify;
 mod worker;
 
 pub use engine::sync;

@@ -132,7 +132,14 @@ fn is_covered(old: &Utf8Path, new: &Utf8Path) -> Result<bool, SyncError> {
 }
 
 /// Moves `path` to a free name beside it.
-fn move_aside(path: &Utf8Path) -> Result<Utf8PathBuf, SyncError> {
+pub(super) fn move_aside(path: &Utf8Path) -> Result<Utf8PathBuf, SyncError> {
+    let free = aside(path);
+    fs_err::rename(path, &free)?;
+    Ok(free)
+}
+
+/// A free name beside `path` for what is kept of it.
+pub(super) fn aside(path: &Utf8Path) -> Utf8PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let base = format!("{path}{}{now}", paths::SET_ASIDE_MARK);
     let mut free = Utf8PathBuf::from(&base);
@@ -141,8 +148,7 @@ fn move_aside(path: &Utf8Path) -> Result<Utf8PathBuf, SyncError> {
         free = Utf8PathBuf::from(format!("{base}-{number}"));
         number += 1;
     }
-    fs_err::rename(path, &free)?;
-    Ok(free)
+    free
 }
 
 #[cfg(test)]

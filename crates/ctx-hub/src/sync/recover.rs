@@ -21,6 +21,14 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<SyncWarning>,
 }
 
+impl Loaded {
+    /// Whether an entry was changed by hand.
+    pub(super) fn has_edits(&self) -> bool {
+        let edited = |warning: &SyncWarning| matches!(warning, SyncWarning::Edited { .. });
+        self.warnings.iter().any(edited)
+    }
+}
+
 /// What the state file of `dir` says, without looking at anything else.
 pub(super) fn read_file(dir: &MirrorDir) -> Result<Recorded, SyncError> {
     let path = dir.state();
@@ -71,7 +79,7 @@ fn upgrade(dir: &MirrorDir, cursor: Sequence) -> Result<Loaded, SyncError> {
 }
 
 /// Every entry in a mirror file carries its sequence, which is enough to go on from.
-fn from_mirror(dir: &MirrorDir) -> Result<Loaded, SyncError> {
+pub(super) fn from_mirror(dir: &MirrorDir) -> Result<Loaded, SyncError> {
     let mut loaded = Loaded::default();
     for entry_type in EntryType::ALL {
         let path = dir.path().join(entry_type.mirror_file());

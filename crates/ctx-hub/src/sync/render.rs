@@ -24,8 +24,6 @@ pub(super) const END: &str = "\n\n---\n\n";
 const EMPTY_TITLE: &str = "(empty)";
 /// The date of a time that no calendar of four-digit years has.
 const NO_DATE: &str = "0000-00-00";
-/// Bytes of the digest that the comment shows, as twice as many hex digits.
-const CHECK_BYTES: usize = 8;
 
 /// The whole text of `entry` in its mirror file.
 pub(super) fn render(entry: &Entry) -> String {
@@ -136,8 +134,13 @@ fn quoted(text: &str) -> String {
     json
 }
 
-/// The first hex digits of a SHA-256 over every field of `entry`, each behind its length.
+/// [`digest`] as hex digits.
 pub(super) fn check(entry: &Entry) -> String {
+    format!("{:016x}", digest(entry))
+}
+
+/// The first 64 bits of a SHA-256 over every field of `entry`, each behind its length.
+pub(super) fn digest(entry: &Entry) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update(entry.sequence.get().to_be_bytes());
     hasher.update(entry.timestamp.to_be_bytes());
@@ -153,11 +156,9 @@ pub(super) fn check(entry: &Entry) -> String {
         hasher.update(length.to_be_bytes());
         hasher.update(field.as_bytes());
     }
-    let mut digits = String::with_capacity(CHECK_BYTES * 2);
-    for byte in hasher.finalize().iter().take(CHECK_BYTES) {
-        write!(digits, "{byte:02x}").ok();
-    }
-    digits
+    let digest: [u8; 32] = hasher.finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]

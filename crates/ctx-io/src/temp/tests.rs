@@ -176,3 +176,25 @@ fn the_first_name_of_a_file_that_found_its_place_by_a_link_is_swept_while_the_fi
     });
     assert_eq!(names(&dir), ["target"]);
 }
+
+#[test]
+fn a_temporary_file_tells_what_it_was_to_become() {
+    let (_guard, dir) = scratch();
+    for target in [".state.json", "notes.txt"] {
+        let file = TempFile::create(&dir.join(target)).unwrap();
+        let name = file.name.path.file_name().unwrap();
+        assert_eq!(temporary_target(name), Some(target.trim_start_matches('.')));
+        assert!(!is_abandoned(&file.name.path), "its owner lives");
+        assert!(is_abandoned(&litter(&dir.join(target))));
+    }
+    for name in [
+        "notes.txt",
+        ".x.tmp",
+        ".x.0123.tmp",
+        "..0123456789abcdef.tmp",
+        ".other",
+        "",
+    ] {
+        assert_eq!(temporary_target(name), None, "{name}");
+    }
+}

@@ -49,7 +49,12 @@ fn a_state_that_cannot_be_used_is_damaged_and_stays_as_it_is() {
                 .to_string()
                 .contains(project.mirror().state().as_str())
         );
-        assert!(error.hint().unwrap().contains("ctx connect sync --full"));
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("ctx connect verify --repair")
+        );
         assert_eq!(fs::read_to_string(project.mirror().state()).unwrap(), text);
         assert_eq!(project.names().len(), 1);
     }
