@@ -44,6 +44,14 @@ pub(crate) enum Hub {
     Revoke(RevokeArgs),
     /// Show the lock of a data directory; remove it when its hub is dead
     Unlock(HubUnlockArgs),
+    /// Find what is wrong with a data directory
+    #[command(
+        after_help = "Reads the whole store: the integrity of the database, gaps, every entry, \
+        the counts, the clients; and the admin token and the modes of files. Works with and \
+        without a running hub, and never writes. The exit code is 7 when something was found.\n\n\
+        Examples:\n  ctx hub verify\n  ctx hub verify --data-dir /var/lib/ctx --json"
+    )]
+    Verify(DataDirArgs),
 }
 
 /// Which data directory.

@@ -8,6 +8,7 @@ pub(super) mod start;
 mod stop;
 mod target;
 mod unlock;
+mod verify;
 
 use crate::args::Hub;
 use crate::commands::Cx;
@@ -26,6 +27,7 @@ pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
         Hub::Status(args) => return health::run(&args, cx).await,
         Hub::Clients(args) => cx.screen.show(&clients::run(&args, cx).await?)?,
         Hub::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
+        Hub::Verify(args) => return verify::run(&args, cx),
         Hub::Revoke(args) => cx.screen.show(&revoke::run(&args, cx).await?)?,
     }
     Ok(Exit::Done)

@@ -14,6 +14,7 @@ mod demo;
 mod failpoints;
 mod harness;
 mod hub;
+mod hub_verify;
 mod init;
 mod input;
 mod output;

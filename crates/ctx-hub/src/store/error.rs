@@ -250,8 +250,8 @@ impl StoreError {
                  move {wal} away first, or it is applied to the backup"
             )),
             Self::Damaged { path, .. } => Some(format!(
-                "move {path}-wal away together with {path}, then restore a backup; what can be \
-                 saved, sqlite3's `.recover` shows on copies of both; the hub leaves them as they \
+                "see what is lost with `ctx hub verify`; then move {path}-wal away together with \
+                 {path}, and restore a backup; what can be saved, sqlite3's `.recover` shows on copies of both; the hub leaves them as they \
                  are"
             )),
             Self::Import { .. } => Some(

@@ -17,7 +17,7 @@ mod sqlite;
 
 pub use error::{Cause, Damage, ImportFault, StoreError};
 pub use notice::Notice;
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, verify};
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,6 +31,12 @@ pub(super) fn wal(path: &Utf8Path) -> Utf8PathBuf {
     companion(path, "-wal")
 }
 
+/// The database at `path` and every file that the engine may keep beside it.
+pub(super) fn all(path: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let companions = COMPANIONS.iter().map(|suffix| companion(path, suffix));
+    std::iter::once(path.to_owned()).chain(companions).collect()
+}
+
 fn companion(path: &Utf8Path, suffix: &str) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{path}{suffix}"))
 }
@@ -151,7 +157,7 @@ pub(super) fn publish(building: &Utf8Path, place: &Utf8Path) -> Result<(), Store
 
 /// Removes the database at `path` and the files beside it, whatever of them there is.
 pub(super) fn remove(path: &Utf8Path) -> Result<(), StoreError> {
-    for file in std::iter::once(path.to_owned()).chain(COMPANIONS.map(|s| companion(path, s))) {
+    for file in all(path) {
         match fs_err::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error(&file, "remove")(error));
@@ -163,7 +169,7 @@ pub(super) fn remove(path: &Utf8Path) -> Result<(), StoreError> {
 }
 
 /// The size of a file in bytes, if there is one.
-fn size(path: &Utf8Path) -> Result<Option<u64>, StoreError> {
+pub(super) fn size(path: &Utf8Path) -> Result<Option<u64>, StoreError> {
     match fs_err::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -10,6 +10,7 @@
 //! | `readers` | the connections that read; `read` has their statements |
 //! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
+//! | `verify` | what is wrong with all of it |
 //! | `rows` | between values and what the database holds |
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +45,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod torn;
+pub mod verify;
 mod wal;
 mod write;
 mod writer;
