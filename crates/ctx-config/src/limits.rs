@@ -87,8 +87,19 @@ pub const SYNC_CHUNK_BYTES: usize = 4_194_304;
 pub const PAGE_ENTRIES: usize = 256;
 
 /// Bytes of content that the hub reads from its store at a time for one stream; at least one entry
-/// is always read.
-pub const PAGE_BYTES: usize = 1_048_576;
+/// is always read. A client that does not read costs so much.
+pub const PAGE_BYTES: usize = 65_536;
+
+/// Memory for the newest entries, which listeners that keep up are sent without a look at the
+/// store, in bytes.
+pub const RECENT_BYTES: usize = 16_777_216;
+
+/// Groups that listeners are woken in, one after the other.
+pub const WAKE_GROUPS: usize = 64;
+
+/// Pages that streams read from the store at a time. Fewer than [`STORE_READERS`]: the others are
+/// for everybody else.
+pub const STREAM_READERS: usize = 2;
 
 /// Publishes that wait for the writer before more of them are made to wait in line.
 pub const WRITE_QUEUE: usize = 1_024;

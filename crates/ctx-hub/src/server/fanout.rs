@@ -1,9 +1,13 @@
-//! What a `Sync` or `Listen` stream sends: pages of the store, read when the client asks for more.
+//! What a `Sync` or `Listen` stream sends: pages of the log, taken when the client asks for more.
 //!
 //! A stream holds one page and its place in the log, nothing else: no queue is filled on its
-//! behalf and no task runs ahead of its client. A publish changes the head of the log, which
-//! *wakes* the listeners; each then reads from its own place. So there is no seam between history
-//! and live, a listener that stops reading costs one page, and a publisher waits for nobody.
+//! behalf and no task runs ahead of its client. What is new *wakes* the listeners; each then takes
+//! what follows its own place, from the end of the log in memory (`recent`) or, when that does not
+//! reach back so far, from the store. So there is no seam between history and live, a listener that
+//! stops reading costs one page, and a publisher waits for nobody.
+//!
+//! tonic polls a stream while its client reads, and then perhaps never again. Nothing here may
+//! wait in line for what others need: a turn would be given to somebody who does not take it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,17 +19,17 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use super::known::Known;
+use super::outgoing::Outgoing;
+use super::recent::Recent;
 use super::status;
 use super::streams::{Kind, OpenStream};
-use crate::entry::Entry;
 use crate::store::{PageQuery, Store};
 use crate::types::{ClientId, Sequence, TypeSet};
-use crate::wire::convert::entry_to_wire;
-use crate::wire::generated::{EntryMsg, ListenRequest, SyncRequest};
+use crate::wire::generated::{ListenRequest, SyncRequest};
 
 /// One stream's place in the log.
 pub(super) struct Feed {
-    store: Arc<dyn Store>,
+    recent: Arc<Recent>,
     types: TypeSet,
     kind: Kind,
     /// Every matching entry up to here has been handed out or stands in `page`.
@@ -33,7 +37,7 @@ pub(super) struct Feed {
     /// Everything up to here can be read.
     until: Sequence,
     head: watch::Receiver<Sequence>,
-    page: vec::IntoIter<Entry>,
+    page: vec::IntoIter<Outgoing>,
     open: OpenStream,
     record: Record,
 }
@@ -85,15 +89,17 @@ impl Wanted {
 impl Feed {
     /// A feed from `wanted.since`. A `Sync` ends with the entry that is the last one now.
     pub(super) fn new(
-        store: Arc<dyn Store>,
+        store: &dyn Store,
+        recent: Arc<Recent>,
         wanted: Wanted,
         open: OpenStream,
         client: ClientId,
     ) -> Self {
-        let mut head = store.head();
-        let until = *head.borrow_and_update();
+        // What its caller published before is in it: `recent` may not have come so far.
+        let until = *store.head().borrow();
+        let head = recent.head();
         Self {
-            store,
+            recent,
             types: wanted.types,
             kind: wanted.kind,
             read: wanted.since,
@@ -111,7 +117,7 @@ impl Feed {
     }
 
     /// The messages; after an error there are none.
-    pub(super) fn into_messages(self) -> impl Stream<Item = Result<EntryMsg, Status>> + Send {
+    pub(super) fn into_messages(self) -> impl Stream<Item = Result<Outgoing, Status>> + Send {
         stream::unfold(Some(self), |feed| async move {
             let mut feed = feed?;
             match feed.next().await {
@@ -131,13 +137,13 @@ impl Feed {
         })
     }
 
-    async fn next(&mut self) -> Result<Option<EntryMsg>, Status> {
+    async fn next(&mut self) -> Result<Option<Outgoing>, Status> {
         loop {
             if let Some(ending) = self.open.ending() {
                 return Err(ending.status());
             }
             if let Some(entry) = self.page.next() {
-                return Ok(Some(entry_to_wire(&entry)));
+                return Ok(Some(entry));
             }
             if self.read < self.until {
                 self.turn_page().await?;
@@ -149,8 +155,13 @@ impl Feed {
         }
     }
 
-    /// Reads the next page up to `until`.
+    /// Takes the next page up to `until`.
     async fn turn_page(&mut self) -> Result<(), Status> {
+        if let Some(batch) = self.recent.after(self.read, self.until, &self.types) {
+            self.read = batch.read;
+            self.page = batch.messages.into_iter();
+            return Ok(());
+        }
         let query = PageQuery {
             since: self.read,
             until: Some(self.until),
@@ -158,21 +169,23 @@ impl Feed {
             max_entries: limits::PAGE_ENTRIES,
             max_bytes: limits::PAGE_BYTES,
         };
-        let page = self.store.page(query).await.map_err(status::of_store)?;
+        let page = self.recent.page(query).await?;
         // An empty page: nothing up to `until` is of the types asked for.
         self.read = page.last().map_or(self.until, |entry| entry.sequence);
-        self.page = page.into_iter();
+        let page = page
+            .into_iter()
+            .map(|entry| Outgoing::Read(Box::new(entry)));
+        self.page = page.collect::<Vec<_>>().into_iter();
         Ok(())
     }
 
-    /// Waits until the log is longer than `until`. The head was marked as seen when `until` was
-    /// taken from it, before anything was read: what is stored since then wakes this at once.
+    /// Waits until the log is longer than `until`. The head is looked at before anything is waited
+    /// for: what has been announced since `until` was taken ends this at once.
     async fn wait(&mut self) -> Result<(), Status> {
         tokio::select! {
             ending = self.open.ended() => Err(ending.status()),
-            changed = self.head.changed() => {
-                changed.map_err(|_closed| status::stopping())?;
-                self.until = *self.head.borrow_and_update();
+            longer = self.head.wait_for(|head| *head > self.until) => {
+                self.until = *longer.map_err(|_closed| status::stopping())?;
                 Ok(())
             }
         }
@@ -224,7 +237,7 @@ mod tests {
 
     use super::super::streams::Streams;
     use super::*;
-    use crate::entry::{EntryDraft, EntryMeta};
+    use crate::entry::{Entry, EntryDraft, EntryMeta};
     use crate::secret::TokenHash;
     use crate::store::{Client, Statistics, StoreError};
     use crate::types::{Chain, EntryId, EntryType, HubId, ProjectName};
@@ -331,7 +344,11 @@ mod tests {
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
         let known = Known::read(0, "").unwrap();
         let wanted = Wanted::new(kind, &types, 0, known).unwrap();
-        Feed::new(Arc::<Sly>::clone(store), wanted, open, client)
+        let dynamic: Arc<dyn Store> = Arc::<Sly>::clone(store);
+        let recent = Arc::new(Recent::new(dynamic));
+        let following = Arc::clone(&recent);
+        drop(tokio::spawn(async move { following.follow().await }));
+        Feed::new(&**store, recent, wanted, open, client)
     }
 
     async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -347,7 +364,7 @@ mod tests {
         let mut messages = Box::pin(feed(&store, Kind::Listen, &[]).into_messages());
         for expected in 1..=11 {
             let message = soon(messages.next()).await.unwrap().unwrap();
-            assert_eq!(message.sequence, expected);
+            assert_eq!(message.sequence(), expected);
         }
     }
 
@@ -359,7 +376,10 @@ mod tests {
         let feed = feed(&store, Kind::Sync, &[]);
         assert_eq!(feed.head(), Sequence::new(2));
         let messages: Vec<_> = soon(feed.into_messages().collect()).await;
-        let sequences: Vec<u64> = messages.into_iter().map(|m| m.unwrap().sequence).collect();
+        let sequences: Vec<u64> = messages
+            .into_iter()
+            .map(|m| m.unwrap().sequence())
+            .collect();
         assert_eq!(sequences, [1, 2]);
     }
 }

@@ -13,7 +13,9 @@ use tonic::{Request, Response, Status};
 use tower::service_fn;
 
 use super::encoding::Encoding;
+use super::outgoing::{Feeding, Outgoing};
 use crate::wire::codec::{JsonCodec, ProtoCodec};
+use crate::wire::generated::EntryMsg;
 
 /// How the messages of one call are read and written.
 #[derive(Clone, Copy)]
@@ -49,29 +51,26 @@ where
     }
 }
 
-/// Runs `handler` on the one message of `request` and answers a stream.
-pub(super) async fn streaming<Q, R, F, S>(
+/// Runs `handler` on the one message of `request` and answers a stream of entries.
+pub(super) async fn streaming<Q, F, S>(
     format: Format,
     request: http::Request<Body>,
     mut handler: impl FnMut(Q) -> F,
 ) -> http::Response<Body>
 where
     Q: Message + Default + DeserializeOwned + 'static,
-    R: Message + Serialize + 'static,
     F: Future<Output = Result<Response<S>, Status>>,
-    S: Stream<Item = Result<R, Status>> + Send + 'static,
+    S: Stream<Item = Result<Outgoing, Status>> + Send + 'static,
 {
     let handler = service_fn(|request: Request<Q>| handler(request.into_inner()));
     match format.encoding {
         Encoding::Json => {
-            grpc(JsonCodec::<R, Q>::default(), format)
-                .server_streaming(handler, request)
-                .await
+            let codec = Feeding::new(JsonCodec::<EntryMsg, Q>::default(), format.encoding);
+            grpc(codec, format).server_streaming(handler, request).await
         }
         Encoding::Proto | Encoding::ProtoLong => {
-            grpc(ProtoCodec::<R, Q>::default(), format)
-                .server_streaming(handler, request)
-                .await
+            let codec = Feeding::new(ProtoCodec::<EntryMsg, Q>::default(), format.encoding);
+            grpc(codec, format).server_streaming(handler, request).await
         }
     }
 }

@@ -9,6 +9,7 @@ use ctx_config::limits;
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
 
 use super::claim::Claim;
 use super::doors::Doors;
@@ -159,7 +160,12 @@ impl Hub {
             network: self.tcp,
             socket: self.socket,
         };
+        // Ends with this future, whatever that ends with.
+        let mut following = JoinSet::new();
+        let recent = Arc::clone(&self.shared.recent);
+        following.spawn(async move { recent.follow().await });
         let served = doors.serve(&self.shared, told, self.config.drain).await;
+        drop(following);
         let served = served.map_err(|source| HubError::Server { address, source });
         let closed = self.shared.store.close().await;
         let closed = closed.map_err(|source| store_failed(&dir, source));

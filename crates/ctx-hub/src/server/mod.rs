@@ -9,12 +9,14 @@
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
-//! | `fanout` | feeds a stream from the store, a page at a time, when its client reads |
+//! | `fanout` | feeds a stream, a page at a time, when its client reads |
+//! | `recent` | the end of the log in memory, read from the store once for all listeners |
+//! | `outgoing` | the messages of a stream as they are written |
 //! | `known` | tells whether a caller knows this log or another one |
 //! | `status` | says to a peer what it may know about a failure |
 //!
 //! A publish changes the head of the log, and that is all a listener hears of it: it is woken and
-//! reads on from where it is. So nothing is queued for a listener, and none can slow a publisher.
+//! reads on from where it is, out of memory or, when it is far behind, from the store. So nothing is queued for a listener, and none can slow a publisher.
 
 mod admin;
 mod auth;
@@ -29,6 +31,8 @@ mod incoming;
 mod known;
 mod lifecycle;
 mod offline;
+mod outgoing;
+mod recent;
 mod router;
 mod service;
 mod shared;

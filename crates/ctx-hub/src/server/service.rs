@@ -9,6 +9,7 @@ use tonic::{Response, Status};
 
 use super::auth::{self, Caller};
 use super::fanout::{Feed, Wanted};
+use super::outgoing::Outgoing;
 use super::shared::Shared;
 use super::status;
 use crate::secret::ClientToken;
@@ -108,13 +109,14 @@ pub(super) async fn stream(
     hub: Arc<Shared>,
     caller: Caller,
     wanted: Result<Wanted, Status>,
-) -> Result<Response<impl Stream<Item = Result<wire::EntryMsg, Status>> + Send>, Status> {
+) -> Result<Response<impl Stream<Item = Result<Outgoing, Status>> + Send>, Status> {
     let wanted = wanted?;
     let open = hub.streams.open(&caller.client.id, wanted.kind);
     // A revocation after the token was checked ended only the streams that were open by then.
     auth::check_again(&*hub.store, &caller).await?;
     wanted.known.check(&*hub.store).await?;
-    let feed = Feed::new(Arc::clone(&hub.store), wanted, open, caller.client.id);
+    let recent = Arc::clone(&hub.recent);
+    let feed = Feed::new(&*hub.store, recent, wanted, open, caller.client.id);
     let head = feed.head();
     let chain = hub.store.chain_at(head).await.map_err(status::of_store)?;
     let mut response = with_head(feed.into_messages(), head);

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{Notify, watch};
 
 use super::auth::AdminKey;
+use super::recent::Recent;
 use super::streams::Streams;
 use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
@@ -15,6 +16,7 @@ use crate::wire::admin::{ClientRecord, HubHealth};
 /// What every call of a running hub shares.
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
+    pub(super) recent: Arc<Recent>,
     pub(super) admin: AdminKey,
     pub(super) streams: Arc<Streams>,
     pub(super) calls: Calls,
@@ -25,8 +27,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(store: impl Store, admin: &AdminToken, about: About) -> Self {
+        let store: Arc<dyn Store> = Arc::new(store);
         Self {
-            store: Arc::new(store),
+            recent: Arc::new(Recent::new(Arc::clone(&store))),
+            store,
             admin: AdminKey::new(admin.hash()),
             streams: Arc::default(),
             calls: Calls::default(),

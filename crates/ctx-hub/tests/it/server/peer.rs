@@ -59,6 +59,20 @@ impl Peer {
         Self::dial(hub.socket_addr()).await
     }
 
+    /// As [`Peer::connect`]; the hub may send `window` bytes of a stream before they are read.
+    pub(crate) async fn with_window(hub: &TestHub, window: u32) -> Self {
+        let io = TcpStream::connect(hub.socket_addr()).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        let (send, connection) = builder
+            .initial_window_size(window)
+            .initial_connection_window_size(1 << 20)
+            .handshake(io)
+            .await
+            .unwrap();
+        tokio::spawn(async move { connection.await.ok() });
+        Self { send }
+    }
+
     pub(crate) async fn dial(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap()).await
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ctx_hub::wire::method::{LISTEN, REVOKE, STATUS, SYNC};
+use ctx_hub::wire::method::{LISTEN, PUBLISH, REVOKE, STATUS, SYNC};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -107,6 +107,50 @@ async fn a_listener_that_stops_reading_stops_nobody_and_gets_everything_later() 
     assert_eq!(other.next_sequence().await, 200);
     for expected in 1..=200 {
         assert_eq!(stuck.next_sequence().await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_stop_reading_far_behind_keep_nobody_from_publishing_or_catching_up() {
+    let mut hub = TestHub::start();
+    let peer = Peer::connect(&hub).await;
+    let (_, token) = peer.register(&hub, "alpha").await;
+    for batch in 0..3 {
+        let entry = |n| {
+            let id = format!("{batch}-{n}");
+            let content = "x".repeat(100);
+            format!(r#"{{"id":"{id}","type":"task","content":"{content}","timestamp":1}}"#)
+        };
+        let entries: Vec<String> = (0..1_000).map(entry).collect();
+        let message = format!(r#"{{"entries":[{}]}}"#, entries.join(","));
+        peer.json(PUBLISH, &token, &message).await.text();
+    }
+    // A hub that has just been started has none of that in memory.
+    drop(peer);
+    hub.restart();
+    let peer = Peer::connect(&hub).await;
+    // More than the store has readers, all of them near the beginning of the log, and each stuck
+    // at another place: some of them while the next page is on its way to them.
+    let mut opening = JoinSet::new();
+    for step in 1..=64 {
+        let stuck = Peer::with_window(&hub, step * 2_048).await;
+        let token = token.clone();
+        opening.spawn(async move { stuck.open(LISTEN, JSON, &token, "{}").await });
+    }
+    let stuck = opening.join_all().await;
+    for number in 1..=20 {
+        let id = format!("later-{number}");
+        assert_eq!(peer.publish(&token, &id, "c").await, 3_000 + number);
+    }
+    let other = Peer::connect(&hub).await;
+    let mut other = other.open(LISTEN, JSON, &token, "{}").await;
+    for expected in 1..=3_020 {
+        assert_eq!(other.next_sequence().await, expected);
+    }
+    for mut stuck in stuck {
+        for expected in 1..=3_020 {
+            assert_eq!(stuck.next_sequence().await, expected);
+        }
     }
 }
 
