@@ -104,6 +104,9 @@ pub const STREAM_READERS: usize = 2;
 /// Publishes that wait for the writer before more of them are made to wait in line.
 pub const WRITE_QUEUE: usize = 1_024;
 
+/// Bytes that may wait for the writer; a publish beyond them is refused, and may be sent again.
+pub const WRITE_QUEUE_BYTES: usize = 268_435_456;
+
 /// Publishes that share one transaction and so one flush to disk.
 pub const GROUP_COMMIT_MAX: usize = 512;
 

@@ -13,6 +13,7 @@
 //! | `recent` | the end of the log in memory, read from the store once for all listeners |
 //! | `outgoing` | the messages of a stream as they are written |
 //! | `known` | tells whether a caller knows this log or another one |
+//! | `room` | bounds what waits to be stored |
 //! | `status` | says to a peer what it may know about a failure |
 //!
 //! A publish changes the head of the log, and that is all a listener hears of it: it is woken and
@@ -33,6 +34,7 @@ mod lifecycle;
 mod offline;
 mod outgoing;
 mod recent;
+mod room;
 mod router;
 mod service;
 mod shared;

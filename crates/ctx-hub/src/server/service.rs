@@ -82,6 +82,7 @@ pub(super) async fn publish(
     if drafts.is_empty() {
         return Ok(Response::new(wire::PublishResponse::default()));
     }
+    let _room = hub.room.take(&drafts)?;
     let stored = hub.store.append(&caller.client, drafts).await;
     let sequences = stored.map_err(status::of_store)?;
     Ok(Response::new(wire::PublishResponse {

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use super::auth::AdminKey;
 use super::recent::Recent;
+use super::room::Room;
 use super::streams::Streams;
 use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
@@ -17,6 +18,7 @@ use crate::wire::admin::{ClientRecord, HubHealth};
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) recent: Arc<Recent>,
+    pub(super) room: Room,
     pub(super) admin: AdminKey,
     pub(super) streams: Arc<Streams>,
     pub(super) calls: Calls,
@@ -31,6 +33,7 @@ impl Shared {
         Self {
             recent: Arc::new(Recent::new(Arc::clone(&store))),
             store,
+            room: Room::default(),
             admin: AdminKey::new(admin.hash()),
             streams: Arc::default(),
             calls: Calls::default(),
