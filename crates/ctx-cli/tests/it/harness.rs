@@ -109,7 +109,23 @@ impl World {
 
     /// The same at an address that is known to be free.
     pub(crate) fn hub_on(&self, address: &str, data_dir: &Utf8Path) -> TestHub {
-        let mut command = self.command();
+        self.hub_of(self.command(), address, data_dir)
+    }
+
+    /// A hub that begins in a shell with `before`, which may set limits. What it says goes to
+    /// `said`.
+    pub(crate) fn hub_after(&self, before: &str, said: &Utf8Path) -> TestHub {
+        let mut command = Command::new("sh");
+        self.clean(&mut command);
+        let script = format!("{before} && exec \"$0\" \"$@\"");
+        command.args(["-c", &script, PROGRAM]);
+        command.stderr(fs_err::File::create_new(said).unwrap().into_file());
+        let data_dir = self.root().join("hub-of-the-test");
+        self.hub_of(command, "127.0.0.1:0", &data_dir)
+    }
+
+    /// The hub that `command` starts, when it is told what to start.
+    fn hub_of(&self, mut command: Command, address: &str, data_dir: &Utf8Path) -> TestHub {
         command.args([
             "--json",
             "--quiet",

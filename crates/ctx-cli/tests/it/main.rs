@@ -12,6 +12,7 @@ mod damage;
 mod demo;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod files;
 mod harness;
 mod hub;
 mod hub_verify;

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use camino::Utf8PathBuf;
 use ctx_config::paths::DataDir;
 use ctx_hub::server::{Hub, HubConfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
 use super::target;
@@ -40,6 +41,7 @@ impl Report for StartReport {
 /// # Errors
 /// A background process cannot leave its terminal.
 pub(crate) fn prepare(args: &StartArgs) -> Result<(), CliError> {
+    raise_file_limit();
     if args.detached {
         // A session of its own, so that closing the terminal does not end the hub.
         rustix::process::setsid().map_err(|error| {
@@ -47,6 +49,23 @@ pub(crate) fn prepare(args: &StartArgs) -> Result<(), CliError> {
         })?;
     }
     Ok(())
+}
+
+/// Allows as many open files as the system lets this process have: every connection is one, and
+/// the usual soft limit is meant for programs that use `select`.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        // Fewer connections at a time, and nothing else.
+        tracing::warn!(%error, ?current, "cannot raise the number of open files");
+    }
 }
 
 /// Serves until told to end.
