@@ -253,9 +253,11 @@ fn remove_if_second_name(path: &Utf8Path, target: &Utf8Path) -> io::Result<bool>
 }
 
 /// Whether the temporary file at `path` is of a process that is dead. Where that cannot be told, or
-/// the file is gone, it is not.
+/// the file is gone, it is not. Nor is an empty one: it may be of a process that has created it and
+/// has not locked it yet.
 pub fn is_abandoned(path: &Utf8Path) -> bool {
-    matches!(open_if_dead(path), Ok(Some(_)))
+    let found = open_if_dead(path).and_then(|file| file.map(|file| file.metadata()).transpose());
+    matches!(found, Ok(Some(metadata)) if metadata.len() > 0)
 }
 
 fn remove_if_dead(path: &Utf8Path) -> io::Result<bool> {

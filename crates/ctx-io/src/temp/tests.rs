@@ -185,7 +185,14 @@ fn a_temporary_file_tells_what_it_was_to_become() {
         let name = file.name.path.file_name().unwrap();
         assert_eq!(temporary_target(name), Some(target.trim_start_matches('.')));
         assert!(!is_abandoned(&file.name.path), "its owner lives");
-        assert!(is_abandoned(&litter(&dir.join(target))));
+        let left = litter(&dir.join(target));
+        assert!(
+            !is_abandoned(&left),
+            "created, and perhaps about to be locked"
+        );
+        let opened = std::fs::File::options().write(true).open(&left);
+        opened.unwrap().write_all(b"content").unwrap();
+        assert!(is_abandoned(&left));
     }
     for name in [
         "notes.txt",
