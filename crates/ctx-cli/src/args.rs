@@ -130,7 +130,7 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ManArgs {
-    /// The directory, which must exist
+    /// The directory; made when it is missing
     #[arg(value_name = "DIR", value_parser = types::path())]
     pub(crate) dir: Utf8PathBuf,
 }

@@ -32,13 +32,16 @@ impl Report for ManReport {
 /// Writes the pages.
 ///
 /// # Errors
-/// The directory is missing or takes no file.
+/// The directory cannot be made or takes no file.
 pub(crate) fn run(args: &ManArgs, cx: &Cx) -> Result<Exit, CliError> {
     let mut report = ManReport { pages: Vec::new() };
     // `help` would have a page for every command once more.
     let mut root = Args::command().disable_help_subcommand(true);
     // Tells every command its whole name.
     root.build();
+    fs_err::create_dir_all(&args.dir).map_err(|error| {
+        CliError::new(Exit::Failed, "cannot write the manual pages").because(error)
+    })?;
     write_page(&root, &args.dir, &mut report)?;
     cx.screen.show(&report)?;
     Ok(Exit::Done)
