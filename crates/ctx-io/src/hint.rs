@@ -15,7 +15,7 @@ pub(crate) fn for_io(error: &io::Error) -> Option<String> {
         io::ErrorKind::ReadOnlyFilesystem => {
             "the file system is mounted read-only: remount it for writing"
         }
-        io::ErrorKind::NotFound => "the directory does not exist: create it first",
+        io::ErrorKind::NotFound => "a directory above it does not exist: create it first",
         _ => return None,
     };
     Some(text.to_owned())

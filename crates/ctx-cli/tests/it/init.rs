@@ -166,6 +166,6 @@ fn another_folder_can_be_named() {
     --- stderr
     error: cannot create the directory missing/notes
       caused by: No such file or directory (os error 2)
-    hint: the directory does not exist: create it first
+    hint: a directory above it does not exist: create it first
     "#);
 }
