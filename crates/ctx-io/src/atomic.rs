@@ -148,6 +148,13 @@ pub fn create_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<bool, Writ
     Ok(true)
 }
 
+/// Removes from `dir` what writers that were killed left: temporary files whose owners are dead.
+/// Whoever replaces a file sweeps those of that file by itself; this is for directories in which
+/// every file has a new name. Litter does no harm, so a failure is none.
+pub fn sweep(dir: &Utf8Path) {
+    drop(temp::sweep_all(dir));
+}
+
 /// The new content of a file while it is being written, in whatever pieces.
 ///
 /// Nothing is seen at the path before [`commit`](AtomicFile::commit); dropped without it, the

@@ -197,6 +197,13 @@ fn is_sibling(candidate: &str, prefix: &str, suffix: &str) -> bool {
         })
 }
 
+/// The files that `candidate` may be a temporary file for, one leading dot having been lost; none
+/// when it is no temporary file.
+fn targets_of(candidate: &str) -> Vec<String> {
+    let name = temporary_target(candidate);
+    name.map_or_else(Vec::new, |name| vec![name.to_owned(), format!(".{name}")])
+}
+
 /// What the temporary file called `name` was to become, but for a dot in front; `None` when it is no
 /// name of a temporary file of ours.
 pub fn temporary_target(name: &str) -> Option<&str> {
@@ -214,15 +221,35 @@ pub fn temporary_target(name: &str) -> Option<&str> {
 /// where nothing tells the two apart. What cannot be opened or removed is passed over.
 fn sweep(dir: &Utf8Path, name: &str) -> io::Result<usize> {
     let prefix = prefix_of(name);
+    sweep_those(dir, |candidate| {
+        let is_ours = is_temp_name(candidate, &prefix);
+        is_ours.then(|| name.to_owned()).into_iter().collect()
+    })
+}
+
+/// As [`sweep`], but the temporary files for every file in `dir`.
+pub(crate) fn sweep_all(dir: &Utf8Path) -> io::Result<usize> {
+    sweep_those(dir, targets_of)
+}
+
+/// Removes the files in `dir` that are temporary files for something, as `targets` says.
+fn sweep_those(dir: &Utf8Path, targets: impl Fn(&str) -> Vec<String>) -> io::Result<usize> {
     let mut removed = 0;
-    for entry in dir.read_dir_utf8()? {
-        let entry = entry?;
-        if !is_temp_name(entry.file_name(), &prefix) {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else {
+            continue;
+        };
+        let targets = targets(name);
+        if targets.is_empty() {
             continue;
         }
-        let path = entry.path();
-        let is_gone = remove_if_second_name(path, &dir.join(name)).unwrap_or(false)
-            || remove_if_dead(path).unwrap_or(false);
+        let path = dir.join(name);
+        let is_second = |target: &String| remove_if_second_name(&path, &dir.join(target));
+        let is_gone = targets
+            .iter()
+            .any(|target| is_second(target).unwrap_or(false))
+            || remove_if_dead(&path).unwrap_or(false);
         removed += usize::from(is_gone);
     }
     Ok(removed)

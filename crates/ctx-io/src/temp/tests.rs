@@ -205,3 +205,34 @@ fn a_temporary_file_tells_what_it_was_to_become() {
         assert_eq!(temporary_target(name), None, "{name}");
     }
 }
+
+#[test]
+fn sweeping_a_directory_takes_the_litter_of_every_target_and_nothing_else() {
+    let (_guard, dir) = scratch();
+    for target in ["state.json", ".hidden", "a.b.c"] {
+        litter(&dir.join(target));
+    }
+    let live = TempFile::create(&dir.join("live")).unwrap();
+    let kept = [
+        "notes.0123456789abcdef.tmp",
+        ".notes.tmp",
+        "..0123456789abcdef.tmp",
+        ".notes.0123456789abcdeg.tmp",
+    ];
+    for name in kept {
+        File::create_new(dir.join(name)).unwrap();
+    }
+    assert_eq!(sweep_all(&dir).unwrap(), 3);
+    let mut left: Vec<&str> = kept.to_vec();
+    left.push(live.name.path.file_name().unwrap());
+    left.sort_unstable();
+    assert_eq!(names(&dir), left);
+    without_os_locks(|| {
+        litter(&dir.join("x"));
+        assert_eq!(
+            sweep_all(&dir).unwrap(),
+            0,
+            "nothing tells the dead from the living"
+        );
+    });
+}
