@@ -5,7 +5,7 @@ mod out;
 mod table;
 mod text;
 
-pub(crate) use error::{ErrorBody, ErrorDocument};
+pub(crate) use error::{ErrorBody, ErrorDocument, on_one_line};
 pub(crate) use out::Screen;
 pub(crate) use table::Table;
 pub(crate) use text::{age, count, list, printable, printable_lines, when};

@@ -133,8 +133,8 @@ pub(crate) struct SyncArgs {
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Writes a line for each entry once it is in the mirror; with --json each \
-    line is a document of its own. Dials again by itself. Ctrl-C or SIGTERM ends it with exit \
-    code 0.\n\n\
+    line is a document of its own. Waits for a hub that cannot be reached, dials again by itself, \
+    and goes on when a full disk has space again. Ctrl-C or SIGTERM ends it with exit code 0.\n\n\
     Examples:\n  ctx connect listen\n  ctx connect listen --json"
 )]
 pub(crate) struct ListenArgs {

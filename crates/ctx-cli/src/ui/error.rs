@@ -23,6 +23,18 @@ pub(super) fn text(failure: &CliError, colour: bool) -> String {
     text
 }
 
+/// What failed and why, on one line.
+pub(crate) fn on_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
 /// What somebody should look at, and what to do about it.
 pub(super) fn warning(message: &str, hint: Option<&str>, colour: bool) -> String {
     let mut text = line("warning:", YELLOW, message, colour);

@@ -19,6 +19,7 @@ mod hub_verify;
 mod init;
 mod input;
 mod output;
+mod patience;
 mod proxy;
 mod redact;
 mod restored;

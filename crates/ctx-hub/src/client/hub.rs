@@ -87,6 +87,19 @@ impl HubClient {
         })
     }
 
+    /// A connection to the hub at `address` that is dialled by the first call: for those who stay
+    /// until there is a hub. Needs a Tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// [`ClientError::Gone`] for an address that cannot be put into a URI; none is known.
+    pub fn lazy(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let transport = Transport::lazy(address, timeouts)?;
+        Ok(Self {
+            transport,
+            bearer: None,
+        })
+    }
+
     /// The same connection, with the credentials of a project.
     #[must_use]
     pub fn with_token(self, token: ClientToken) -> Self {

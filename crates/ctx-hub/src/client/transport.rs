@@ -82,6 +82,25 @@ impl Transport {
         Self::dialled(peer, timeouts, dialled).await
     }
 
+    /// Will dial `address` when the first call is made.
+    pub(super) fn lazy(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let peer = Peer::Address(address.clone());
+        let endpoint = endpoint(format!("http://{address}"), timeouts).map_err(|error| {
+            let context = Context {
+                peer: &peer,
+                call: CONNECT,
+                limit: timeouts.connect,
+                connect: timeouts.connect,
+            };
+            context.transport(error.into())
+        })?;
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            peer,
+            timeouts,
+        })
+    }
+
     /// Dials the admin socket at `path`.
     pub(super) async fn dial_socket(
         path: &Utf8Path,

@@ -2,16 +2,16 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ctx_config::limits;
 use ctx_config::paths::ContextDir;
 use ctx_io::{LockRecord, Wait};
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::engine::{self, Chunk, smallest_cursor};
-use super::error::{SyncError, SyncErrorKind};
+use super::error::SyncError;
+use super::passing::{Patience, is_passing};
 use super::plan::Batch;
 use super::report::{ListenReport, SyncEvent, SyncOptions, SyncWarning, add};
 use super::session::{Applied, SyncSession, load_state};
@@ -25,16 +25,19 @@ use crate::types::TypeSet;
 ///
 /// It begins with a sync, and so does every new connection. The lock is held while entries are
 /// written, never while waiting for them; while somebody else holds it, arrived entries wait, at
-/// most a chunk of them. A hub that goes away is dialled again after a pause that grows from
-/// [`limits::RECONNECT_FIRST_PAUSE`] to [`limits::RECONNECT_LONGEST_PAUSE`], for ever.
-/// [`SyncOptions::wait`] and [`SyncOptions::full`] play no part.
+/// most a chunk of them. A hub that cannot be reached or goes away is dialled again after a pause
+/// that grows from [`limits::RECONNECT_FIRST_PAUSE`] to [`limits::RECONNECT_LONGEST_PAUSE`], for
+/// ever; so is one while the disk is full, fails or is mounted read-only. What could not be written
+/// whole is cut back, and comes again from the hub. To wait for a hub that is not there yet, give a
+/// [`HubClient::lazy`]. [`SyncOptions::wait`] and [`SyncOptions::full`] play no part.
 ///
 /// When this returns, the lock is released and what was appended is committed. A future that is
 /// dropped instead releases it as soon as the append under way is over.
 ///
 /// # Errors
-/// What no new connection would mend: refused credentials, [`SyncError::Diverged`], damaged files,
-/// and what the file system refuses. Never that the hub is away or the lock held.
+/// What no waiting would mend: refused credentials, [`SyncError::Diverged`], damaged files, and
+/// what the file system refuses for want of a permission. Never that the hub is away, the lock held
+/// or the disk full.
 pub async fn listen(
     client: &HubClient,
     context: &ContextDir,
@@ -258,55 +261,6 @@ fn long_pauses() -> Backoff {
         limits::RECONNECT_FIRST_PAUSE,
         limits::RECONNECT_LONGEST_PAUSE,
     )
-}
-
-/// Whether a new connection, later, may go better.
-fn is_passing(error: &SyncError) -> bool {
-    match error {
-        // Somebody rebuilt or removed the mirror meanwhile: a sync brings it back.
-        SyncError::Batch(_) => true,
-        // Or the hub was restored since the last sync: the next one finds out, and says so.
-        SyncError::Client(ClientError::OtherLog { .. }) => true,
-        SyncError::Client(error) => error.is_retryable(),
-        other => other.kind() == SyncErrorKind::Busy,
-    }
-}
-
-/// Waits for a lock that somebody else holds, in pauses that a shutdown can end. (A wait in the
-/// lock itself would hold a thread.)
-struct Patience {
-    pauses: Backoff,
-    until: Instant,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self {
-            pauses: engine::short_pauses(),
-            until: Instant::now() + limits::LISTEN_LOCK_WAIT,
-        }
-    }
-
-    /// Pauses when `error` says that the lock is held, and says so once in a while.
-    async fn wait(
-        &mut self,
-        error: SyncError,
-        on_event: engine::Listener<'_>,
-    ) -> Result<(), SyncError> {
-        if error.kind() != SyncErrorKind::Busy {
-            return Err(error);
-        }
-        let retry_in: Duration = self.pauses.pause();
-        if Instant::now() >= self.until {
-            self.until = Instant::now() + limits::LISTEN_LOCK_WAIT;
-            on_event(SyncEvent::Disconnected {
-                error: Some(error),
-                retry_in,
-            });
-        }
-        sleep(retry_in).await;
-        Ok(())
-    }
 }
 
 /// Waits for an entry and takes along what is ready behind it, up to a chunk; also how the stream

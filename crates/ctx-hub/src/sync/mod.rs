@@ -36,6 +36,7 @@ mod fake;
 mod listen;
 mod mirror;
 mod parse;
+mod passing;
 mod plan;
 mod rebuild;
 mod recover;

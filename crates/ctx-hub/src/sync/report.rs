@@ -150,7 +150,8 @@ pub enum SyncEvent {
     },
     /// Only of a listener: the mirror is up to date, and entries are awaited.
     Connected,
-    /// Only of a listener: the hub went away, or somebody else holds the lock for long.
+    /// Only of a listener: the hub cannot be reached or went away, the disk takes nothing, or
+    /// somebody else holds the lock for long.
     Disconnected {
         /// What happened; `None` when the hub ended the stream, as it does when it stops.
         error: Option<SyncError>,

@@ -1,8 +1,8 @@
 //! `ctx connect listen`: stays, and mirrors entries as they arrive.
 
 use std::io::{self, Write};
-use std::pin::pin;
 
+use ctx_hub::client::HubClient;
 use ctx_hub::entry::Entry;
 use ctx_hub::sync::{SyncEvent, SyncOptions};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::commands::{Cx, convert};
 use crate::env;
 use crate::error::CliError;
 use crate::signals;
-use crate::ui::{Report, printable};
+use crate::ui::{Report, on_one_line, printable};
 
 /// An entry that is in the mirror now.
 #[derive(Debug, Serialize)]
@@ -54,17 +54,17 @@ impl Report for Arrived<'_> {
     }
 }
 
-/// Listens until told to end, or until nobody reads any more.
+/// Listens until told to end, or until nobody reads any more. A hub that is not there yet is waited
+/// for.
 ///
 /// # Errors
-/// What dialling again cannot mend: refused credentials, a damaged mirror, a full disk.
+/// What no waiting mends: refused credentials, a damaged mirror, another hub.
 pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
     let connection = super::load(cx)?;
-    let mut ended = pin!(signals::told_to_end()?);
-    let client = tokio::select! {
-        dialled = super::dial(&connection, super::timeouts(args.timeout)) => dialled?,
-        () = &mut ended => return Ok(()),
-    };
+    let ended = signals::told_to_end()?;
+    let client = HubClient::lazy(&connection.hub_addr, super::timeouts(args.timeout))
+        .map_err(convert::client)?
+        .with_token(connection.token);
     let options = SyncOptions {
         command: "ctx connect listen".to_owned(),
         version: env::VERSION.to_owned(),
@@ -72,8 +72,9 @@ pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
     };
     let unread = Notify::new();
     let mut failed = None;
+    let mut told = Told::default();
     let mut on_event = |event: SyncEvent| {
-        if let Err(error) = tell(event, cx) {
+        if let Err(error) = told.tell(event, cx) {
             failed.get_or_insert(error);
             unread.notify_one();
         } else if cx.screen.is_closed() {
@@ -99,25 +100,33 @@ pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
     failed.map_or(Ok(()), Err)
 }
 
-fn tell(event: SyncEvent, cx: &Cx) -> Result<(), CliError> {
-    match event {
-        SyncEvent::Chunk { entries, .. } => entries
-            .iter()
-            .try_for_each(|entry| cx.screen.show(&Arrived::of(entry))),
-        SyncEvent::Connected => {
-            cx.screen.notice("listening");
-            Ok(())
+/// What was said, so that trouble that lasts is said once.
+#[derive(Debug, Default)]
+struct Told {
+    /// Why there is no connection.
+    away: Option<String>,
+}
+
+impl Told {
+    fn tell(&mut self, event: SyncEvent, cx: &Cx) -> Result<(), CliError> {
+        match event {
+            SyncEvent::Chunk { entries, .. } => entries
+                .iter()
+                .try_for_each(|entry| cx.screen.show(&Arrived::of(entry)))?,
+            SyncEvent::Connected => {
+                self.away = None;
+                cx.screen.notice("listening");
+            }
+            SyncEvent::Disconnected { error, .. } => {
+                let ended = || "the hub ended the stream".to_owned();
+                let why = error.map_or_else(ended, |error| on_one_line(&error));
+                if self.away.as_ref() != Some(&why) {
+                    cx.screen.notice(&format!("{why}; trying again"));
+                    self.away = Some(why);
+                }
+            }
+            other => super::sync::tell(other, cx),
         }
-        SyncEvent::Disconnected { error, retry_in } => {
-            let seconds = retry_in.as_secs_f32();
-            let why = error.map_or("the hub ended the stream".to_owned(), |e| e.to_string());
-            cx.screen
-                .notice(&format!("{why}; trying again in {seconds:.1} s"));
-            Ok(())
-        }
-        other => {
-            super::sync::tell(other, cx);
-            Ok(())
-        }
+        Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! Listening to a hub that goes away, ends, is swapped, and to a lock that is held.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::error::SyncErrorKind;
 use super::super::fake::{FakeHub, Fault, Project};
 use super::*;
 use crate::types::EntryType;
