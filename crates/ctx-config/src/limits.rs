@@ -83,6 +83,28 @@ pub const SYNC_CHUNK_ENTRIES: usize = 512;
 /// Bytes of content that a sync applies and commits together.
 pub const SYNC_CHUNK_BYTES: usize = 4_194_304;
 
+/// Entries that an outbox holds; a publish that finds it full is refused.
+pub const OUTBOX_MAX_ENTRIES: usize = 10_000;
+
+/// Bytes of the files that an outbox holds; a publish that finds it full is refused.
+pub const OUTBOX_MAX_BYTES: u64 = 67_108_864;
+
+/// Largest file of a queued entry that is read, in bytes: JSON writes some characters as six bytes.
+pub const OUTBOX_FILE_MAX_BYTES: u64 = 8_388_608;
+
+/// Queued entries that are sent together.
+pub const OUTBOX_BATCH_ENTRIES: usize = 256;
+
+/// Bytes of content after which no further queued entry is sent together with the others; at least
+/// one always is. Small enough for an older hub, which decodes 4 MiB.
+pub const OUTBOX_BATCH_BYTES: usize = 1_048_576;
+
+/// How long one who wants to send what is queued waits while another is sending it, before both do.
+pub const OUTBOX_TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a listener looks whether something was queued.
+pub const OUTBOX_LOOK: Duration = Duration::from_secs(2);
+
 /// Entries that the hub reads from its store at a time for one stream.
 pub const PAGE_ENTRIES: usize = 256;
 

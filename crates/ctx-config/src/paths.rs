@@ -27,6 +27,15 @@ pub const SET_ASIDE_MARK: &str = ".edited-";
 /// In the mirror: entries that wait for a hub that could not be reached.
 pub const OUTBOX_DIR: &str = "outbox";
 
+/// In the outbox: entries that a hub refused for good.
+pub const REFUSED_DIR: &str = "refused";
+
+/// Ends the name of a queued entry.
+pub const QUEUED_SUFFIX: &str = ".json";
+
+/// Stands in place of [`QUEUED_SUFFIX`] in the name of the file that says why a hub refused an entry.
+pub const REASON_SUFFIX: &str = ".reason";
+
 /// In the mirror: entries of type `decision`.
 pub const DECISIONS_FILE: &str = "decisions.md";
 
@@ -172,12 +181,40 @@ impl MirrorDir {
         self.path.join(SYNC_STATE_FILE)
     }
 
+    /// Where entries wait for a hub.
+    #[must_use]
+    pub fn outbox(&self) -> OutboxDir {
+        OutboxDir {
+            path: self.path.join(OUTBOX_DIR),
+        }
+    }
+
     /// Where a full sync builds the new mirror.
     #[must_use]
     pub fn rebuild(&self) -> MirrorDir {
         MirrorDir {
             path: self.path.join(REBUILD_DIR),
         }
+    }
+}
+
+/// The folder of entries that wait for a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxDir {
+    path: Utf8PathBuf,
+}
+
+impl OutboxDir {
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The folder of entries that a hub refused for good.
+    #[must_use]
+    pub fn refused(&self) -> Utf8PathBuf {
+        self.path.join(REFUSED_DIR)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `sync` (default) | the mirror in `.context/hub/`: `sync::load_state`, `sync::sync`, `sync::listen`, the sealed connection file |
+//! | `sync` (default) | the mirror in `.context/hub/`: `sync::load_state`, `sync::sync`, `sync::listen`, the sealed connection file, `outbox::Outbox` |
 //! | `client` | dialling a hub: `client::HubClient`, `client::AdminClient` |
 //! | `store` | the trait `store::Store` and the embedded store |
 //! | `server` | the service: `server::Hub` |
@@ -25,6 +25,8 @@ pub mod wire;
 pub mod client;
 #[cfg(feature = "sync")]
 pub mod connection;
+#[cfg(feature = "sync")]
+pub mod outbox;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "store")]

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use camino::Utf8Path;
 use serde_json::Value;
 
-use super::names::{MIRROR_FILES, STATE};
+use super::names::{MIRROR_FILES, OUTBOX, STATE};
 use super::tally::Tally;
 use super::trouble::Trouble;
 
@@ -60,6 +60,14 @@ impl Mirror {
                 mirror.add(file, fs_err::read(dir.join(file))?)?;
             } else if name == STATE {
                 mirror.state = Some(state(&fs_err::read(dir.join(STATE))?)?);
+            } else if name == OUTBOX {
+                // The folder stays once it was made; an entry in it was not delivered.
+                for waiting in fs_err::read_dir(dir.join(OUTBOX))? {
+                    let file = waiting?.file_name();
+                    mirror
+                        .left
+                        .push(format!("{OUTBOX}/{}", file.to_string_lossy()));
+                }
             } else {
                 mirror.left.push(name);
             }
@@ -322,6 +330,16 @@ mod tests {
             "{found:?}"
         );
         assert_ne!(with(1), with(2));
+    }
+
+    #[test]
+    fn an_entry_that_still_waits_for_the_hub_is_left_and_an_empty_outbox_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(temp.path()).unwrap();
+        fs_err::create_dir(dir.join(OUTBOX)).unwrap();
+        assert_eq!(Mirror::read(dir).unwrap().left(), [""; 0]);
+        fs_err::File::create_new(dir.join(OUTBOX).join("x.json")).unwrap();
+        assert_eq!(Mirror::read(dir).unwrap().left(), ["outbox/x.json"]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) const STATE: &str = ".sync-state.json";
 pub(crate) const LOCK: &str = ".sync.lock";
 /// Where a full sync builds.
 pub(crate) const REBUILD: &str = ".rebuild";
+/// Where entries wait for a hub.
+pub(crate) const OUTBOX: &str = "outbox";
 /// The sealed connection.
 pub(crate) const CONNECTION: &str = ".connect.enc";
 /// The key that seals it, under the home directory.

@@ -66,7 +66,8 @@ impl Draft {
     }
 }
 
-/// Starts publishing `draft` from `project`; `more` are further arguments.
+/// Starts publishing `draft` from `project`; `more` are further arguments. Success is to mean that
+/// the hub has it, so nothing is queued.
 pub(crate) fn start(
     project: &Project<'_>,
     draft: &Draft,
@@ -76,7 +77,7 @@ pub(crate) fn start(
     put(&path, draft.text.as_bytes())?;
     let args = [
         &["--json", "connect", "publish", draft.entry_type, "-"],
-        ["--id", &draft.id].as_slice(),
+        ["--no-queue", "--id", &draft.id].as_slice(),
         more,
     ]
     .concat();

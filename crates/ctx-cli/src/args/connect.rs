@@ -29,7 +29,7 @@ pub(crate) enum Connect {
     Sync(SyncArgs),
     /// Stay, and mirror entries as they arrive
     Listen(ListenArgs),
-    /// Show the hub, the project, the mirror and its lock
+    /// Show the hub, the project, the mirror, its lock and what is queued
     Status(StatusArgs),
     /// Show the sync lock; remove it when its holder is dead
     Unlock(UnlockArgs),
@@ -93,9 +93,13 @@ pub(crate) struct SubscribeArgs {
 #[command(
     after_help = "The text is sent as it is given, up to 1,048,576 bytes of UTF-8. When the \
     answer of the hub was lost, the same entry is sent again and stored once.\n\n\
+    When the hub cannot be reached or has no room, the entry is queued in .context/hub/outbox/, \
+    which is no failure: the next publish, sync or listen that reaches the hub sends it, before \
+    anything that is published later.\n\n\
     Examples:\n  \
     ctx connect publish decision \"Dates are UTC everywhere\"\n  \
-    ctx connect publish learning - < notes.md"
+    ctx connect publish learning - < notes.md\n  \
+    ctx connect publish task \"Rotate the key\" --no-queue"
 )]
 pub(crate) struct PublishArgs {
     /// What kind of entry it is
@@ -108,6 +112,9 @@ pub(crate) struct PublishArgs {
     /// and answers the first sequence, so a repeat after a lost answer is safe
     #[arg(long, value_name = "ID", value_parser = types::entry_id)]
     pub(crate) id: Option<EntryId>,
+    /// Fail when the hub cannot take the entry now; do not queue it
+    #[arg(long)]
+    pub(crate) no_queue: bool,
     #[command(flatten)]
     pub(crate) timeout: TimeoutArgs,
 }
@@ -116,7 +123,7 @@ pub(crate) struct PublishArgs {
 #[command(
     after_help = "Every entry arrives once, however many syncs run at a time and whenever \
     one of them is killed. When another one holds the lock, this one ends with exit code 3 \
-    unless told to wait.\n\n\
+    unless told to wait. What is queued is sent first.\n\n\
     Examples:\n  ctx connect sync\n  ctx connect sync --wait 30s\n  ctx connect sync --full"
 )]
 pub(crate) struct SyncArgs {
@@ -134,7 +141,8 @@ pub(crate) struct SyncArgs {
 #[command(
     after_help = "Writes a line for each entry once it is in the mirror; with --json each \
     line is a document of its own. Waits for a hub that cannot be reached, dials again by itself, \
-    and goes on when a full disk has space again. Ctrl-C or SIGTERM ends it with exit code 0.\n\n\
+    and goes on when a full disk has space again. What is queued is sent. Ctrl-C or SIGTERM ends it \
+    with exit code 0.\n\n\
     Examples:\n  ctx connect listen\n  ctx connect listen --json"
 )]
 pub(crate) struct ListenArgs {

@@ -1,6 +1,7 @@
 //! `ctx connect`: what a project does with its hub.
 
 pub(super) mod listen;
+mod outbox;
 pub(super) mod publish;
 pub(super) mod register;
 mod status;

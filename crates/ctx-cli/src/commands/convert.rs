@@ -2,6 +2,7 @@
 
 use ctx_hub::client::{ClientError, ClientErrorKind};
 use ctx_hub::connection::{ConnectionError, ConnectionErrorKind};
+use ctx_hub::outbox::PublishError;
 use ctx_hub::server::{HubError, HubErrorKind};
 use ctx_hub::sync::{SyncError, SyncErrorKind};
 use ctx_io::{LockError, PathError, ReadError, WriteError};
@@ -75,6 +76,17 @@ pub(super) fn sync(error: SyncError) -> CliError {
         other => other.hint(),
     };
     CliError::of(exit, error, hint)
+}
+
+/// An entry that is neither at the hub nor queued.
+pub(super) fn publish(error: PublishError) -> CliError {
+    match error {
+        PublishError::Client(error) => client(error),
+        other => {
+            let hint = other.hint();
+            CliError::of(Exit::Failed, other, hint)
+        }
+    }
 }
 
 /// A hub that does not start, or did not end well.

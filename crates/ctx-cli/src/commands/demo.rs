@@ -178,6 +178,7 @@ impl<'a> Story<'a> {
 
     async fn publish(&mut self, name: &'static str, text: &str) -> Result<(), CliError> {
         let args = PublishArgs {
+            no_queue: true,
             entry_type: EntryType::Decision,
             text: text.to_owned(),
             id: None,

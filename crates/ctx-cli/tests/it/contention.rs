@@ -54,14 +54,14 @@ fn long_way_to(project: &Project<'_>) -> Utf8PathBuf {
 }
 
 /// Processes that wait for a common start.
-struct Barrier {
+pub(crate) struct Barrier {
     gate: Utf8PathBuf,
     waiting: Vec<Reaped>,
 }
 
 impl Barrier {
     /// Starts the processes, each up to the barrier.
-    fn of(project: &Project<'_>, context: &Utf8Path, args: &[&str]) -> Self {
+    pub(crate) fn of(project: &Project<'_>, context: &Utf8Path, args: &[&str]) -> Self {
         let gate = project.world.root().join("gate");
         if !gate.exists() {
             let made = Command::new("mkfifo").arg(&gate).status();
@@ -94,7 +94,7 @@ impl Barrier {
     }
 
     /// Lets all of them go, and waits for all of them.
-    fn run(self, world: &World) -> Vec<Run> {
+    pub(crate) fn run(self, world: &World) -> Vec<Run> {
         let (_gate, running) = self.open();
         running
             .into_iter()

@@ -112,6 +112,18 @@ impl World {
         self.hub_of(self.command(), address, data_dir)
     }
 
+    /// The same, with more to it.
+    pub(crate) fn hub_with(
+        &self,
+        address: &str,
+        data_dir: &Utf8Path,
+        change: impl FnOnce(&mut Command),
+    ) -> TestHub {
+        let mut command = self.command();
+        change(&mut command);
+        self.hub_of(command, address, data_dir)
+    }
+
     /// A hub that begins in a shell with `before`, which may set limits. What it says goes to
     /// `said`.
     pub(crate) fn hub_after(&self, before: &str, said: &Utf8Path) -> TestHub {

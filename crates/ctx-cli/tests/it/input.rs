@@ -295,6 +295,7 @@ fn a_revoked_token_is_refused_and_the_mirror_stays() {
     subscribed   decision, learning, convention, task
     mirrored to  convention 1, decision 1, learning 1, task 1
     sync lock    free
+    outbox       empty
     --- stderr
     error: the hub at 127.0.0.1:[port] refused the credentials: invalid or missing credentials
     hint: use the hub's admin token (admin.token in its data directory) to register, or register this project again if its token was revoked

@@ -18,6 +18,7 @@ mod hub;
 mod hub_verify;
 mod init;
 mod input;
+mod outbox;
 mod output;
 mod patience;
 mod proxy;

@@ -69,12 +69,16 @@ fn spoken(text: &str) -> usize {
     if text.starts_with(LEAST) {
         return LEAST.len();
     }
+    const UNITS: [&str; 12] = [
+        "s", "min", "h", "d", "second", "seconds", "minute", "minutes", "hour", "hours", "day",
+        "days",
+    ];
     let mut words = text.split_inclusive([' ', ',', ';', '.', '\n', '(']);
     let mut length = 0;
     while let (Some(number), Some(unit)) = (words.next(), words.next()) {
         let bare = |word: &str| word.trim_end_matches([' ', ',', ';', '.', '\n', '(']).len();
         let is_number = number.trim_end().bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || !["s", "min", "h", "d"].contains(&&unit[..bare(unit)]) {
+        if !is_number || !UNITS.contains(&&unit[..bare(unit)]) {
             break;
         }
         let space = usize::from(length > 0);
@@ -107,10 +111,10 @@ fn moments(text: &str) -> String {
 #[test]
 fn what_differs_from_run_to_run_is_replaced_and_the_rest_is_not() {
     let text = "process 12 on 127.0.0.1:80 for 3 s, 0123456789abcdef0123456789abcdef \
-        since 2026-06-11 10:11:12 UTC; dates are UTC for all, face, legacy-1-2, for 1 min 2 s (x)";
+        since 2026-06-11 10:11:12 UTC; dates are UTC for all, face, legacy-1-2, for 1 min 2 s (x), for 2 days\n";
     assert_eq!(
         redact(text, &[("all".to_owned(), "[all]")]),
         "process [pid] on 127.0.0.1:[port] for [age], [id] since [time]; dates are UTC for [all], \
-        face, legacy-[id], for [age] (x)"
+        face, legacy-[id], for [age] (x), for [age]\n"
     );
 }

@@ -99,6 +99,7 @@ fn two_projects_share_decisions_through_a_hub() {
     hub is at    4, the mirror is up to date
     entries      4 at the hub (2 decision, 1 learning, 1 task)
     sync lock    free
+    outbox       empty
     "#);
     assert_snapshot!(website.ctx(&["connect", "unlock"]).show(), @r#"
     exit 0

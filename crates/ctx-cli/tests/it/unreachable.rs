@@ -29,12 +29,13 @@ fn a_hub_that_is_down_is_told_from_one_that_is_mute() {
     subscribed   decision, learning, convention, task
     mirrored to  convention 0, decision 0, learning 0, task 0
     sync lock    free
+    outbox       empty
     --- stderr
     error: the hub at 127.0.0.1:[port] did not answer status within 2s
     hint: check that it is a ctx hub that listens at 127.0.0.1:[port], and that it is not overloaded
     "#);
     let mut publish = quick("publish").to_vec();
-    publish.extend(["task", "two"]);
+    publish.extend(["task", "two", "--no-queue"]);
     assert_snapshot!(project.ctx(&publish).show(), @r#"
     exit 4
     --- stderr
@@ -86,6 +87,7 @@ fn status_shows_what_is_known_here_when_the_hub_is_down() {
     subscribed   decision, learning, convention, task
     mirrored to  convention 1, decision 1, learning 1, task 1
     sync lock    free
+    outbox       empty
     --- stderr
     error: cannot reach the hub at 127.0.0.1:[port]
       caused by: Connection refused (os error 111)
@@ -107,7 +109,7 @@ fn what_needs_a_hub_that_is_down_says_so_and_changes_nothing() {
     project.sync();
     let tasks = project.mirrored(ctx_config::paths::TASKS_FILE);
     hub.kill();
-    let publish = ["connect", "publish", "task", "two"];
+    let publish = ["connect", "publish", "task", "two", "--no-queue"];
     let full = ["connect", "sync", "--full"];
     for args in [&["connect", "sync"][..], &full, &publish] {
         insta::allow_duplicates! {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use ctx_config::limits;
 use ctx_config::paths::ContextDir;
 
-use super::error::SyncError;
+use super::error::{SyncError, SyncErrorKind};
 use super::plan::{Batch, Pull, pulls};
 use super::report::{SyncEvent, SyncOptions, SyncReport, add};
 use super::session::{Applied, SyncSession, load_for_rebuild, load_state};
 use super::source::{Entries, Source};
 use super::worker::Worker;
 use crate::client::backoff::Backoff;
-use crate::client::{ClientError, HubClient, HubIdentity};
+use crate::client::{ClientError, ClientErrorKind, HubClient, HubIdentity};
 use crate::entry::Entry;
+use crate::outbox::Outbox;
 use crate::types::{Sequence, TypeSet};
 
 /// Who is told what happens.
@@ -31,6 +32,10 @@ pub(super) type Listener<'a> = &'a mut (dyn FnMut(SyncEvent) + Send);
 ///
 /// With [`SyncOptions::full`] the mirror is built anew beside the old one, which stays as it is
 /// until the new one is complete.
+///
+/// What is queued in the project's [outbox](crate::outbox) is sent first. An outbox that cannot be
+/// used, and a hub that takes no entries, stop nothing: they are told with [`SyncEvent::Outbox`] and
+/// [`SyncEvent::OutboxUnusable`].
 #[cfg_attr(feature = "server", doc = "")]
 #[cfg_attr(feature = "server", doc = include_str!("example.md"))]
 ///
@@ -71,7 +76,15 @@ pub(super) async fn run<S: Source>(
         report: SyncReport::default(),
         told: 0,
     };
-    let (session, types) = run.open(context, types, options).await?;
+    let opened = run.open(context, types, options).await;
+    let is_busy = |error: &SyncError| error.kind() == SyncErrorKind::Busy;
+    // Whoever holds the lock sends what is queued; nothing else about the mirror is a reason not to.
+    let sent = match &opened {
+        Err(error) if is_busy(error) => Ok(0),
+        _ => send_queued(source, context, &mut *run.on_event).await,
+    };
+    let (session, types) = opened?;
+    run.report.sent = sent?;
     let session = run.pull_all(session, &types).await?;
     let session = run.close(session, &types, options).await?;
     let mut report = run.report;
@@ -82,6 +95,39 @@ pub(super) async fn run<S: Source>(
     report.set_aside.clone_from(&session.set_aside);
     session.release()?;
     Ok(report)
+}
+
+/// Sends what is queued, and tells what became of it; how many entries the hub holds now.
+///
+/// # Errors
+/// That the hub cannot be reached, or does not know us: nothing else that is asked of it would go
+/// better. Whatever else it has against an entry is told.
+pub(super) async fn send_queued<S: Source>(
+    source: &S,
+    context: &ContextDir,
+    on_event: Listener<'_>,
+) -> Result<u64, SyncError> {
+    let mut report = match Outbox::of(context).send_to(source).await {
+        Ok(report) => report,
+        Err(error) => {
+            on_event(SyncEvent::OutboxUnusable(error));
+            return Ok(0);
+        }
+    };
+    let sent = u64::try_from(report.sent.len()).unwrap_or(u64::MAX);
+    let is_told = |error: &mut ClientError| error.kind() == ClientErrorKind::Rejected;
+    let (told, ends) = match report.stopped.take_if(is_told) {
+        Some(told) => (Some(told), None),
+        None => (None, report.stopped.take()),
+    };
+    report.stopped = told;
+    if !report.is_empty() {
+        on_event(SyncEvent::Outbox(report));
+    }
+    match ends {
+        Some(error) => Err(error.into()),
+        None => Ok(sent),
+    }
 }
 
 struct Run<'a, 'b, S> {

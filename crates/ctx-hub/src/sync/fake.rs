@@ -16,7 +16,8 @@ use super::samples;
 use super::source::{Entries, Source};
 use super::worker::Worker;
 use crate::client::{ClientError, HubIdentity, Peer, StreamStart};
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryDraft};
+use crate::outbox::Publisher;
 use crate::types::{Chain, EntryType, HubId, LogMark, Sequence, TypeSet};
 
 /// What a stream does once.
@@ -53,6 +54,15 @@ struct Log {
 }
 
 impl Log {
+    /// Stores an entry, with its rolling hash if the hub has one.
+    fn push(&mut self, mut entry: Entry) {
+        if self.says_head {
+            let before = self.entries.last().map(|entry| entry.chain);
+            entry.chain = Some(chain(&format!("{:?} {before:?} {entry:?}", self.id)));
+        }
+        self.entries.push(entry);
+    }
+
     fn head(&self) -> u64 {
         u64::try_from(self.entries.len()).unwrap()
     }
@@ -108,16 +118,28 @@ impl FakeHub {
                 let turn = usize::try_from(sequence).unwrap() % EntryType::ALL.len();
                 let again = "again ".repeat(usize::try_from(log.restored).unwrap());
                 let content = format!("entry {sequence} {again}\n---\n# <!--");
-                let mut entry = samples::entry(sequence, EntryType::ALL[turn], &content);
-                if log.says_head {
-                    let before = log.entries.last().map(|entry| entry.chain);
-                    entry.chain = Some(chain(&format!("{:?} {before:?} {entry:?}", log.id)));
-                }
-                log.entries.push(entry);
+                log.push(samples::entry(sequence, EntryType::ALL[turn], &content));
             }
             log.head()
         });
         self.published.send_replace(length);
+    }
+
+    /// Stores an entry, unless its id is there already.
+    fn take(&self, draft: &EntryDraft) -> Sequence {
+        let (sequence, length) = self.log(|log| {
+            let known = log.entries.iter().find(|entry| entry.id == *draft.id());
+            if let Some(known) = known {
+                return (known.sequence, log.head());
+            }
+            let next = log.head() + 1;
+            let mut entry = samples::entry(next, draft.entry_type(), draft.content());
+            entry.id = draft.id().clone();
+            log.push(entry);
+            (Sequence::new(next), log.head())
+        });
+        self.published.send_replace(length);
+        sequence
     }
 
     /// Another hub answers at the address from now on.
@@ -248,6 +270,12 @@ pub(super) struct FakeStream {
     sent: usize,
     fault: Option<Fault>,
     live: bool,
+}
+
+impl Publisher for FakeHub {
+    async fn publish(&self, drafts: &[EntryDraft]) -> Result<Vec<Sequence>, ClientError> {
+        Ok(drafts.iter().map(|draft| self.take(draft)).collect())
+    }
 }
 
 impl Source for FakeHub {

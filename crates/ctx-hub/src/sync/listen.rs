@@ -16,6 +16,7 @@ use super::plan::Batch;
 use super::report::{ListenReport, SyncEvent, SyncOptions, SyncWarning, add};
 use super::session::{Applied, SyncSession, load_state};
 use super::source::{Entries, Source};
+use super::watch::OutboxWatch;
 use super::worker::Worker;
 use crate::client::backoff::Backoff;
 use crate::client::{ClientError, HubClient, HubIdentity, StreamStart};
@@ -30,6 +31,9 @@ use crate::types::TypeSet;
 /// ever; so is one while the disk is full, fails or is mounted read-only. What could not be written
 /// whole is cut back, and comes again from the hub. To wait for a hub that is not there yet, give a
 /// [`HubClient::lazy`]. [`SyncOptions::wait`] and [`SyncOptions::full`] play no part.
+///
+/// What is queued in the project's [outbox](crate::outbox) is sent first, after every new dial, and
+/// within [`limits::OUTBOX_LOOK`] when it is queued while the listener runs.
 ///
 /// When this returns, the lock is released and what was appended is committed. A future that is
 /// dropped instead releases it as soon as the append under way is over.
@@ -72,6 +76,7 @@ pub(super) async fn run<S: Source>(
         syncing: Worker::default(),
         committing: Worker::default(),
         under_way: None,
+        outbox: OutboxWatch::new(),
         reconnects: 0,
     };
     let ended = tokio::select! {
@@ -97,6 +102,7 @@ struct Listening<'a, 'b, S> {
     committing: Worker<Noticed>,
     /// The batch that is being committed.
     under_way: Option<Arc<Batch>>,
+    outbox: OutboxWatch,
     reconnects: u64,
 }
 
@@ -135,7 +141,17 @@ impl<S: Source> Listening<'_, '_, S> {
         *pauses = long_pauses();
         (self.on_event)(SyncEvent::Connected);
         loop {
-            let (chunk, ended) = arrived(&mut stream).await;
+            let arrived = tokio::select! {
+                biased;
+                () = self.outbox.due() => None,
+                arrived = arrived(&mut stream) => Some(arrived),
+            };
+            let Some((chunk, ended)) = arrived else {
+                self.outbox
+                    .look(self.source, self.context, &mut *self.on_event)
+                    .await?;
+                continue;
+            };
             if let Some(last) = chunk.entries.last().map(|entry| entry.sequence) {
                 let types = self.types.clone();
                 let batch = Batch {

@@ -51,6 +51,7 @@ mod state;
 mod status;
 mod torn;
 pub mod verify;
+mod watch;
 mod worker;
 
 pub use engine::sync;

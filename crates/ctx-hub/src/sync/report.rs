@@ -9,6 +9,7 @@ use ctx_io::{LockRecord, Wait};
 
 use super::error::SyncError;
 use crate::entry::Entry;
+use crate::outbox::{OutboxError, SendReport};
 use crate::types::{EntryType, LogMark, Sequence};
 
 /// How to sync.
@@ -42,6 +43,8 @@ impl Default for SyncOptions {
 pub struct SyncReport {
     /// How many entries were appended, by type; of a full sync, all that the mirror holds.
     pub new_entries: BTreeMap<EntryType, u64>,
+    /// How many queued entries the hub holds now that were not there before.
+    pub sent: u64,
     /// Up to where each type is mirrored now.
     pub cursors: BTreeMap<EntryType, Sequence>,
     /// How far the hub's log is known, and its rolling hash up to there; `None` while no hub has
@@ -148,6 +151,10 @@ pub enum SyncEvent {
         /// How many altogether by now.
         total: u64,
     },
+    /// What became of entries that were queued; not told when there was nothing to do.
+    Outbox(SendReport),
+    /// The outbox could not be used. What is queued stays so.
+    OutboxUnusable(OutboxError),
     /// Only of a listener: the mirror is up to date, and entries are awaited.
     Connected,
     /// Only of a listener: the hub cannot be reached or went away, the disk takes nothing, or

@@ -2,10 +2,11 @@
 
 use crate::client::{ClientError, EntryStream, HubClient, HubIdentity, StreamStart};
 use crate::entry::Entry;
+use crate::outbox::Publisher;
 use crate::types::TypeSet;
 
-/// What opens streams.
-pub(super) trait Source: Sync {
+/// What opens streams, and takes what is queued.
+pub(super) trait Source: Publisher {
     /// What it opens.
     type Stream: Entries;
 

@@ -58,6 +58,18 @@ pub const STEPS: &[&str] = &[
     "rebuild.durable",
     "rebuild.committed",
     "rebuild.swept",
+    // The outbox: an entry about to be stored, and stored; a batch read and about to be sent,
+    // acknowledged, one file of it removed, all of them durably; an entry that is refused: its
+    // reason written, itself moved, and that durable.
+    "outbox.queuing",
+    "outbox.queued",
+    "outbox.sending",
+    "outbox.acknowledged",
+    "outbox.removed",
+    "outbox.flushed",
+    "outbox.reason-written",
+    "outbox.moved-aside",
+    "outbox.set-aside",
     // A new store: an empty file; filled with what an older hub left, and that committed; flushed;
     // in its place.
     "store.created",

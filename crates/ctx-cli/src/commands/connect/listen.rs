@@ -1,5 +1,6 @@
 //! `ctx connect listen`: stays, and mirrors entries as they arrive.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use ctx_hub::client::HubClient;
@@ -105,6 +106,8 @@ pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
 struct Told {
     /// Why there is no connection.
     away: Option<String>,
+    /// What is wrong with the outbox.
+    outbox: BTreeSet<String>,
 }
 
 impl Told {
@@ -123,6 +126,20 @@ impl Told {
                 if self.away.as_ref() != Some(&why) {
                     cx.screen.notice(&format!("{why}; trying again"));
                     self.away = Some(why);
+                }
+            }
+            SyncEvent::Outbox(mut report) => {
+                if !report.sent.is_empty() {
+                    self.outbox.clear();
+                }
+                let mut is_new = |text: String| self.outbox.insert(text);
+                report.unusable.retain(|one| is_new(on_one_line(one)));
+                report.stopped.take_if(|error| !is_new(on_one_line(error)));
+                super::outbox::tell(&report, cx);
+            }
+            SyncEvent::OutboxUnusable(error) => {
+                if self.outbox.insert(on_one_line(&error)) {
+                    super::outbox::warn_trouble(&error, cx);
                 }
             }
             other => super::sync::tell(other, cx),

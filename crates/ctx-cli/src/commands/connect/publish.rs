@@ -1,9 +1,12 @@
-//! `ctx connect publish`: sends one entry.
+//! `ctx connect publish`: sends one entry, or queues it.
 
 use std::io::{self, Read as _, Write};
 
+use camino::Utf8PathBuf;
 use ctx_config::limits;
+use ctx_hub::client::HubClient;
 use ctx_hub::entry::{EntryDraft, EntryMeta};
+use ctx_hub::outbox::{Delivery, Outbox, WhenAway};
 use ctx_hub::types::EntryId;
 use serde::Serialize;
 
@@ -12,52 +15,106 @@ use crate::commands::{Cx, convert};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::Report;
+use crate::ui::{ErrorBody, ErrorDocument, Report, count, on_one_line};
 
-/// An entry that the hub holds now, durably.
+/// An entry that the hub holds now, or that waits for it; durably.
 #[derive(Debug, Serialize)]
 pub(crate) struct PublishReport {
     #[serde(rename = "type")]
     entry_type: &'static str,
-    sequence: u64,
+    /// The hub's sequence for it; `null` when it is queued.
+    sequence: Option<u64>,
     id: String,
+    /// Whether it waits for the hub.
+    queued: bool,
+    /// Why it does.
+    reason: Option<ErrorBody>,
+    /// How many entries wait, this one included.
+    waiting: usize,
+    /// How many that waited were sent before it.
+    sent: usize,
+    #[serde(skip)]
+    outbox: Utf8PathBuf,
 }
 
 impl Report for PublishReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self {
             entry_type,
-            sequence,
             id,
+            outbox,
+            ..
         } = self;
-        writeln!(out, "published {entry_type} {sequence} (id {id})")
+        if let Some(sequence) = self.sequence {
+            return writeln!(out, "published {entry_type} {sequence} (id {id})");
+        }
+        writeln!(out, "queued {entry_type} (id {id})")?;
+        let waiting = u64::try_from(self.waiting).unwrap_or(u64::MAX);
+        let entries = count(waiting, "entry waits", "entries wait");
+        writeln!(
+            out,
+            "{entries} in {outbox} for the next publish, sync or listen that reaches the hub"
+        )
     }
 }
 
-/// Sends the entry and waits until the hub has it.
+/// Sends the entry and waits until the hub has it, or queues it.
 ///
 /// # Errors
-/// The text cannot be an entry, the project is not registered, or the hub does not take it.
+/// The text cannot be an entry, the project is not registered, or the hub does not take it and it
+/// cannot be queued.
 pub(crate) async fn run(args: &PublishArgs, cx: &Cx) -> Result<PublishReport, CliError> {
     let connection = super::load(cx)?;
     let draft = draft(args, content(&args.text)?)?;
-    let client = super::dial(&connection, super::timeouts(args.timeout)).await?;
-    let sequences = client
-        .publish(std::slice::from_ref(&draft))
-        .await
-        .map_err(convert::client)?;
-    let [sequence] = sequences.as_slice() else {
-        let address = &connection.hub_addr;
-        return Err(CliError::new(
-            Exit::Failed,
-            format!("the hub at {address} did not say under which sequence it stored the entry"),
-        ));
+    let outbox = Outbox::of(&cx.context);
+    let when_away = if args.no_queue {
+        WhenAway::Fail
+    } else {
+        WhenAway::Queue
     };
-    Ok(PublishReport {
+    let dial = async {
+        let timeouts = super::timeouts(args.timeout);
+        let client = HubClient::connect(&connection.hub_addr, timeouts).await?;
+        Ok(client.with_token(connection.token.clone()))
+    };
+    let published = outbox.publish(&draft, when_away, dial).await;
+    super::outbox::tell(&published.before, cx);
+    if let Some(error) = &published.trouble {
+        super::outbox::warn_trouble(error, cx);
+    }
+    let sent = published.before.sent.len();
+    let delivery = published.delivery.map_err(convert::publish)?;
+    Ok(report(&draft, &outbox, delivery, sent, cx))
+}
+
+/// What became of `draft`; and says why it is queued, if it is.
+fn report(
+    draft: &EntryDraft,
+    outbox: &Outbox,
+    delivery: Delivery,
+    sent: usize,
+    cx: &Cx,
+) -> PublishReport {
+    let mut report = PublishReport {
         entry_type: draft.entry_type().as_str(),
-        sequence: sequence.get(),
+        sequence: None,
         id: draft.id().to_string(),
-    })
+        queued: false,
+        reason: None,
+        waiting: 0,
+        sent,
+        outbox: outbox.path().to_owned(),
+    };
+    match delivery {
+        Delivery::Queued { queued, why } => {
+            cx.screen.notice(&on_one_line(&why));
+            report.queued = true;
+            report.waiting = queued.waiting;
+            report.reason = Some(ErrorDocument::body(&convert::client(why)));
+        }
+        Delivery::Stored { sequence } => report.sequence = Some(sequence.get()),
+    }
+    report
 }
 
 fn draft(args: &PublishArgs, content: String) -> Result<EntryDraft, CliError> {

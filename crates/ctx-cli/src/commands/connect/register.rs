@@ -13,7 +13,7 @@ use crate::commands::{Cx, convert, token};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::Report;
+use crate::ui::{Report, count};
 
 /// A project that a hub knows now.
 #[derive(Debug, Serialize)]
@@ -22,13 +22,24 @@ pub(crate) struct RegisterReport {
     hub: String,
     client_id: String,
     connection_file: Utf8PathBuf,
+    /// How many entries wait, and go to this hub.
+    queued: usize,
 }
 
 impl Report for RegisterReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { project, hub, .. } = self;
         writeln!(out, "registered {project} with the hub at {hub}")?;
-        writeln!(out, "client {}", self.client_id)
+        writeln!(out, "client {}", self.client_id)?;
+        if self.queued == 0 {
+            return Ok(());
+        }
+        let queued = u64::try_from(self.queued).unwrap_or(u64::MAX);
+        let entries = count(queued, "queued entry goes", "queued entries go");
+        writeln!(
+            out,
+            "{entries} to this hub with the next publish, sync or listen"
+        )
     }
 }
 
@@ -73,6 +84,7 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
         hub: args.hub.to_string(),
         client_id: client_id.to_string(),
         connection_file: cx.context.connect_file(),
+        queued: super::outbox::waiting(cx),
     })
 }
 

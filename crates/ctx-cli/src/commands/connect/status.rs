@@ -1,4 +1,4 @@
-//! `ctx connect status`: the hub, the project, the mirror and its lock.
+//! `ctx connect status`: the hub, the project, the mirror, its lock, and what is queued.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,6 +11,7 @@ use ctx_hub::types::{EntryType, TypeSet};
 use ctx_io::{LockRecord, LockStatus};
 use serde::Serialize;
 
+use super::outbox::OutboxReport;
 use crate::args::StatusArgs;
 use crate::commands::{Cx, convert};
 use crate::error::CliError;
@@ -29,6 +30,7 @@ struct StatusReport {
     cursors: BTreeMap<&'static str, u64>,
     hub_status: Option<HubReport>,
     lock: LockReport,
+    outbox: OutboxReport,
     /// Why the hub says nothing.
     error: Option<crate::ui::ErrorBody>,
 }
@@ -80,6 +82,7 @@ impl Report for StatusReport {
             table.row(["entries", &hub.entries()]);
         }
         table.row(["sync lock", &self.lock.text]);
+        table.row(["outbox", &self.outbox.text()]);
         table.write(out)
     }
 }
@@ -203,6 +206,7 @@ pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
             .ok()
             .map(|answer| HubReport::of(answer, &mirror, types)),
         lock: LockReport::of(&mirror.lock),
+        outbox: OutboxReport::look(cx),
         error: asked.as_ref().err().map(ErrorDocument::body),
     };
     cx.screen.show(&report)?;

@@ -24,6 +24,8 @@ pub(crate) struct SyncReport {
     pub(crate) new_entries: u64,
     /// The same by type.
     by_type: BTreeMap<&'static str, u64>,
+    /// Queued entries that the hub holds now.
+    sent: u64,
     /// How far the mirror has come, by type.
     cursors: BTreeMap<&'static str, u64>,
     /// Whether the mirror was built anew.
@@ -90,6 +92,7 @@ fn report(done: ctx_hub::sync::SyncReport) -> SyncReport {
     let named = |(entry_type, number): (EntryType, u64)| (entry_type.as_str(), number);
     SyncReport {
         new_entries: done.total(),
+        sent: done.sent,
         by_type: done.new_entries.into_iter().map(named).collect(),
         cursors: done
             .cursors
@@ -109,6 +112,8 @@ pub(super) fn tell(event: SyncEvent, cx: &Cx) {
             "took over the sync lock of `{}`, process {} on {}, which died",
             record.command, record.pid, record.host
         )),
+        SyncEvent::Outbox(report) => super::outbox::tell(&report, cx),
+        SyncEvent::OutboxUnusable(error) => super::outbox::warn_trouble(&error, cx),
         SyncEvent::Warning(warning) => cx.screen.warning(&warning.to_string(), None),
         _ => {}
     }

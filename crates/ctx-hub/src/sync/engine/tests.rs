@@ -383,3 +383,46 @@ async fn a_sync_that_is_dropped_releases_the_lock_and_loses_nothing() {
     project.sync(&hub, &all).await.unwrap();
     project.assert_mirrors(&hub, &all);
 }
+
+/// Queues an entry in the outbox of `project`.
+fn queue(project: &Project, id: &str) {
+    let id = crate::types::EntryId::try_from(id.to_owned()).unwrap();
+    let (text, meta) = ("queued".to_owned(), crate::entry::EntryMeta::default());
+    let draft = crate::entry::EntryDraft::new(id, EntryType::Task, text, 1, meta).unwrap();
+    Outbox::of(&project.context).queue(&draft).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_queued_is_sent_and_comes_back_with_the_same_sync() {
+    let (hub, project, all) = (FakeHub::with(3), Project::new(), TypeSet::all());
+    queue(&project, "a");
+    let report = project.sync(&hub, &all).await.unwrap();
+    assert_eq!((report.sent, report.total()), (1, 4));
+    project.assert_mirrors(&hub, &all);
+    queue(&project, "a");
+    let report = project.full(&hub, &all).await.unwrap();
+    assert_eq!(
+        (report.sent, report.total()),
+        (1, 4),
+        "it has that id already"
+    );
+    project.assert_mirrors(&hub, &all);
+}
+
+#[tokio::test]
+async fn a_damaged_mirror_keeps_no_entry_back_and_a_held_lock_leaves_it_to_its_holder() {
+    let (hub, project, all) = (FakeHub::with(3), Project::new(), TypeSet::all());
+    project.sync(&hub, &all).await.unwrap();
+    let outbox = Outbox::of(&project.context);
+    queue(&project, "a");
+    let held = load_state(&project.context, &SyncOptions::default()).unwrap();
+    let busy = project.sync(&hub, &all).await.unwrap_err();
+    assert_eq!(busy.kind(), SyncErrorKind::Busy);
+    assert!(!outbox.is_empty().unwrap());
+    held.release().unwrap();
+
+    project.put(&project.file(EntryType::Task), "mine");
+    let damaged = project.sync(&hub, &all).await.unwrap_err();
+    assert_eq!(damaged.kind(), SyncErrorKind::Damaged);
+    assert!(outbox.is_empty().unwrap());
+}

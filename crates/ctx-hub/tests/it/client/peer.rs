@@ -153,6 +153,7 @@ pub(super) struct Peer {
     connections: Connections,
     accepting: JoinHandle<()>,
     go: Arc<Notify>,
+    script: Script,
 }
 
 impl Drop for Peer {
@@ -171,6 +172,11 @@ impl Peer {
             let listener = Arc::clone(&listener);
             async move { listener.accept().await.unwrap().0 }
         })
+    }
+
+    /// What is answered from now on.
+    pub(super) fn script(&self, script: impl IntoIterator<Item = Reply>) {
+        *self.script.lock().unwrap() = script.into_iter().collect();
     }
 
     pub(super) fn start_on(
@@ -201,6 +207,7 @@ impl Peer {
         let go = Arc::new(Notify::new());
         let may_go = Arc::clone(&go);
         let open = Arc::clone(&connections);
+        let kept = Arc::clone(&script);
         let accepting = tokio::spawn(async move {
             loop {
                 let connection = accept().await;
@@ -215,6 +222,7 @@ impl Peer {
             connections,
             accepting,
             go,
+            script: kept,
         }
     }
 
