@@ -48,7 +48,8 @@ pub(crate) struct TempFile {
 }
 
 impl TempFile {
-    /// Creates a temporary file for `target`, empty and locked.
+    /// Creates a temporary file for `target`, empty and locked. (Model: TempCreate, TempFlock,
+    /// TempStat, TempDiscard.)
     pub(crate) fn create(target: &Utf8Path) -> io::Result<TempFile> {
         let prefix = prefix(target)?;
         for _ in 0..CREATE_ATTEMPTS {
@@ -113,7 +114,7 @@ impl TempFile {
     }
 
     /// Moves the file to `target` if nothing is there, in one step that has one winner. `None`
-    /// when something was there. The file stays open and locked.
+    /// when something was there. The file stays open and locked. (Model: Publish.)
     pub(crate) fn publish_new(mut self, target: &Utf8Path) -> io::Result<Option<File>> {
         match rename_new(&self.name.path, target) {
             Ok(()) => {
@@ -147,6 +148,7 @@ fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), Errno> {
 }
 
 /// The other way to create-or-fail: a hard link. The first name is then removed by its guard.
+/// (Model: Publish, TempUnlink.)
 fn link_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<bool> {
     match std::fs::hard_link(from, to) {
         Ok(()) => {
@@ -270,6 +272,7 @@ pub(crate) fn sweep_for(target: &Utf8Path) {
 
 /// Whoever put a file in place by a hard link may have been killed before it removed the first name.
 /// The file is locked by whoever holds it at its place, so its lock says nothing about the name.
+/// (Model: Work looks, then SweepUnlink.)
 fn remove_if_second_name(path: &Utf8Path, target: &Utf8Path) -> io::Result<bool> {
     let found = FileId::of_path(path)?;
     if found.is_none() || found != FileId::of_path(target)? {
@@ -287,6 +290,7 @@ pub fn is_abandoned(path: &Utf8Path) -> bool {
     matches!(found, Ok(Some(metadata)) if metadata.len() > 0)
 }
 
+/// (Model: Work opens it, then SweepFlock, SweepStat, SweepUnlink, SweepClose.)
 fn remove_if_dead(path: &Utf8Path) -> io::Result<bool> {
     // Locked until it is removed.
     let Some(_locked) = open_if_dead(path)? else {

@@ -47,7 +47,7 @@ pub(super) fn acquire(
 }
 
 /// Waits until nobody removes a lock any more who may have looked before this one was in place;
-/// `None` when one of them has removed it.
+/// `None` when one of them has removed it. (Model: ClaimList, ClaimLook, ClaimStat.)
 fn claim(mut lock: FileLock, pace: &mut Pace) -> Result<Option<FileLock>, LockError> {
     while let Some(pending) = removal::pending(&lock.path)? {
         failpoint::reach_at("unlock.waiting", &lock.path)
@@ -84,7 +84,7 @@ fn attempt(path: &Utf8Path, holder: &Holder<'_>, pace: &Pace) -> Result<Attempt,
 }
 
 /// Makes the dead holder's file ours: a new record behind its own. Never unlink and create,
-/// which would let two contenders in.
+/// which would let two contenders in. (Model: TakeoverCut, TakeoverAppend, TakeoverStat.)
 fn take_over(path: &Utf8Path, holder: &Holder<'_>, opened: Opened) -> Result<Attempt, LockError> {
     let at = |step| LockError::at(path, step);
     let Opened {

@@ -72,7 +72,8 @@ pub(super) enum Verdict {
     Unverified(Why),
 }
 
-/// Looks at the lock at `path`.
+/// Looks at the lock at `path`. (Model: Open, Flock, Stat, Read; the file is closed by whoever
+/// drops it: Close.)
 pub(super) fn examine(path: &Utf8Path, ask: Ask) -> Result<Found, LockError> {
     let at = |step| LockError::at(path, step);
     let (file, metadata) = match open::regular(path, open::options().read(true).write(true)) {

@@ -11,6 +11,9 @@
 //!   existence alone, and is never broken without being told to.
 //!
 //! Held locks map to [`std::io::ErrorKind::AlreadyExists`].
+//!
+//! The protocol is modelled, and every state of it is explored, in `tests/it/model.rs`: what says
+//! `Model:` in a comment is a step of the model, and changes with it.
 
 mod contend;
 mod error;
@@ -85,6 +88,7 @@ impl FileLock {
         wait: Wait,
     ) -> Result<FileLock, LockError> {
         let lock = contend::acquire(path, holder, wait)?;
+        // Model: Work, which may sweep.
         temp::sweep_for(path);
         Ok(lock)
     }
@@ -138,6 +142,7 @@ impl FileLock {
     }
 
     /// Creates the lock, or `None` when something is at `path` by the time it is complete.
+    /// (Model: TempCreate, TempFlock, TempStat, TempWrite, Publish; TempDiscard on the way out.)
     fn create(path: &Utf8Path, holder: &Holder<'_>) -> Result<Option<FileLock>, LockError> {
         let at = |step| LockError::at(path, step);
         let mut temp = TempFile::create(path).map_err(at(LockStep::Create))?;
@@ -170,7 +175,8 @@ impl FileLock {
 
     /// Unlinks while still holding, so that whoever gets the kernel's lock on this file next sees
     /// that the path no longer names it. Without that lock, anybody could have replaced the file
-    /// between the look and the end.
+    /// between the look and the end. (Model: ReleaseStat, ReleaseUnlink; QuitStat, QuitUnlink; the
+    /// guard closes.)
     fn remove(&mut self) -> Result<(), LockError> {
         if std::mem::replace(&mut self.released, true) {
             return Ok(());

@@ -84,7 +84,8 @@ fn announce(lock: &Utf8Path) -> Result<Announcement, LockError> {
     Ok(announcement)
 }
 
-/// Removes the lock at `path` if it is still as it was `seen`; false when it is not.
+/// Removes the lock at `path` if it is still as it was `seen`; false when it is not. (Model:
+/// RemoveAnnounce, RemoveStat, RemoveUnlink, Withdraw.)
 pub(super) fn remove(path: &Utf8Path, seen: Print) -> Result<bool, LockError> {
     let _announcement = announce(path)?;
     let metadata = lstat(path).map_err(LockError::at(path, LockStep::Inspect))?;
@@ -95,7 +96,8 @@ pub(super) fn remove(path: &Utf8Path, seen: Print) -> Result<bool, LockError> {
     }
 }
 
-/// Removes the lock at `path` if it is the file `id`, which is the caller's own.
+/// Removes the lock at `path` if it is the file `id`, which is the caller's own. (Model:
+/// ReleaseAnnounce, ReleaseStat, ReleaseUnlink; QuitAnnounce, QuitStat, QuitUnlink; Withdraw.)
 pub(super) fn remove_own(path: &Utf8Path, id: FileId) -> Result<(), LockError> {
     // Without room for an announcement it is still released: to leave it would block everybody.
     let _announcement = announce(path).ok();
@@ -115,7 +117,8 @@ pub(super) struct Pending {
     pub(super) why: Why,
 }
 
-/// Looks for announcements beside the lock at `path`, and removes those of the dead.
+/// Looks for announcements beside the lock at `path`, and removes those of the dead. (Model:
+/// ClaimList, ClaimLook, ClaimClear.)
 pub(super) fn pending(path: &Utf8Path) -> Result<Option<Pending>, LockError> {
     for found in announcements(path)? {
         let (sight, why) = match examine(&found, Ask::Shared)? {

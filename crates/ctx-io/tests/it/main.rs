@@ -18,4 +18,5 @@ mod failpoint;
 mod harness;
 mod limits;
 mod lock;
+mod model;
 mod read;
