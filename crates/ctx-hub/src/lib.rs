@@ -6,6 +6,7 @@
 //! | `client` | dialling a hub: `client::HubClient`, `client::AdminClient` |
 //! | `store` | the trait `store::Store` and the embedded store |
 //! | `server` | the service: `server::Hub` |
+//! | `fuzzing` | what must hold of every reader, for the fuzz targets and the tests; no part of the product |
 //!
 //! With default features neither the server nor its store is compiled. A program that keeps a
 //! mirror needs `connection::Connection`, `client::HubClient` and `sync::sync`, which has an
@@ -17,6 +18,8 @@ pub use ctx_config;
 pub use ctx_io;
 
 pub mod entry;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod secret;
 pub mod types;
 pub mod wire;

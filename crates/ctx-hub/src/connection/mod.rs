@@ -6,6 +6,8 @@
 
 mod document;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod key;
 mod seal;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The files of an older hub, read one piece at a time. They are never changed.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
@@ -81,7 +81,7 @@ struct ClientObject {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct MetaFile {
+pub(super) struct MetaFile {
     sequence_counter: u64,
     created_at: Option<String>,
 }
@@ -111,25 +111,18 @@ impl OldFiles {
     /// What the older hub knew of its log. Its counter may be ahead of its entries.
     pub(super) fn meta(&self) -> Result<OldMeta, StoreError> {
         let path = self.dir.old_meta();
-        let meta: MetaFile = read_whole(&path)?;
-        let counter = meta.sequence_counter;
-        let sequence_counter = storable(counter).map_err(|fault| import_error(&path, fault))?;
-        // A hub works without knowing when it was made.
-        let created_at = meta.created_at.and_then(|time| unix_seconds(&time).ok());
-        Ok(OldMeta {
-            sequence_counter,
-            created_at,
-        })
+        let text = read_whole(&path)?;
+        let meta = text
+            .map(|text| parse::<MetaFile>(&path, &text))
+            .transpose()?;
+        meta.unwrap_or_default().check(&path)
     }
 
     /// The clients, in the order of the file.
     pub(super) fn clients(&self) -> Result<Vec<OldClient>, StoreError> {
         let path = self.dir.old_clients();
-        let clients: Option<Vec<ClientObject>> = read_whole(&path)?;
-        let clients = clients.unwrap_or_default().into_iter().zip(1_usize..);
-        clients
-            .map(|(client, number)| client.check(number).map_err(|e| self.client_fault(e)))
-            .collect()
+        let text = read_whole(&path)?;
+        text.map_or(Ok(Vec::new()), |text| read_clients(&path, &text))
     }
 
     /// An error that the clients file is to blame for.
@@ -140,15 +133,30 @@ impl OldFiles {
     /// The entries, in the order of the file.
     pub(super) fn entries(&self) -> Result<Entries, StoreError> {
         let path = self.dir.old_entries();
-        Ok(Entries {
-            lines: open(&path)?.map(BufReader::new),
-            path,
-            line: 0,
-            previous: Sequence::START,
-            buffer: Vec::new(),
-            torn: None,
+        let lines = open(&path)?.map(|file| -> Lines { Box::new(BufReader::new(file)) });
+        Ok(Entries::new(path, lines))
+    }
+}
+
+impl MetaFile {
+    /// Of the file at `path`.
+    pub(super) fn check(self, path: &Utf8Path) -> Result<OldMeta, StoreError> {
+        let counter = storable(self.sequence_counter);
+        Ok(OldMeta {
+            sequence_counter: counter.map_err(|fault| import_error(path, fault))?,
+            // A hub works without knowing when it was made.
+            created_at: self.created_at.and_then(|time| unix_seconds(&time).ok()),
         })
     }
+}
+
+/// The clients that `text` lists, which is the file at `path`.
+pub(super) fn read_clients(path: &Utf8Path, text: &[u8]) -> Result<Vec<OldClient>, StoreError> {
+    let clients: Option<Vec<ClientObject>> = parse(path, text)?;
+    let clients = clients.unwrap_or_default().into_iter().zip(1_usize..);
+    clients
+        .map(|(client, number)| client.check(number).map_err(|e| import_error(path, e)))
+        .collect()
 }
 
 impl ClientObject {
@@ -176,10 +184,13 @@ impl ClientObject {
     }
 }
 
+/// What entries are read from.
+type Lines = Box<dyn BufRead>;
+
 /// The entries of an older hub: one line in memory at a time.
 pub(super) struct Entries {
     path: Utf8PathBuf,
-    lines: Option<BufReader<File>>,
+    lines: Option<Lines>,
     line: u64,
     previous: Sequence,
     buffer: Vec<u8>,
@@ -187,6 +198,18 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// The entries in `lines`, which are those of the file at `path`.
+    pub(super) fn new(path: Utf8PathBuf, lines: Option<Lines>) -> Self {
+        Self {
+            path,
+            lines,
+            line: 0,
+            previous: Sequence::START,
+            buffer: Vec::new(),
+            torn: None,
+        }
+    }
+
     /// The next entry; `None` at the end, or where the last line breaks off.
     pub(super) fn next(&mut self) -> Result<Option<OldEntry>, StoreError> {
         let Some(lines) = &mut self.lines else {
@@ -270,15 +293,23 @@ fn storable(sequence: u64) -> Result<Sequence, ImportFault> {
         .map_err(|_| ImportFault::SequenceTooLarge { found: sequence })
 }
 
-/// Reads a small file as one document; a missing one reads as the default.
-fn read_whole<T: Default + for<'de> Deserialize<'de>>(path: &Utf8Path) -> Result<T, StoreError> {
+/// The text of a small file, if there is one.
+fn read_whole(path: &Utf8Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let Some(mut file) = open(path)? else {
-        return Ok(T::default());
+        return Ok(None);
     };
     let mut text = Zeroizing::new(Vec::new());
     io::Read::read_to_end(&mut file, &mut text)
         .map_err(|error| import_error(path, error.into()))?;
-    serde_json::from_slice(&text).map_err(|error| {
+    Ok(Some(text))
+}
+
+/// Reads `text`, which is the file at `path`, as one document. What it holds is not repeated.
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(
+    path: &Utf8Path,
+    text: &[u8],
+) -> Result<T, StoreError> {
+    serde_json::from_slice(text).map_err(|error| {
         import_error(
             path,
             ImportFault::Shape {

@@ -11,6 +11,8 @@ use crate::types::{Chain, ClientId, EntryType, HubId, ProjectName, Sequence, Typ
 
 mod chain;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod import;
 mod notice;
 mod sqlite;

@@ -33,6 +33,8 @@ mod error;
 mod escape;
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod listen;
 mod mirror;
 mod parse;

@@ -35,7 +35,7 @@ pub struct DecodeError {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum DecodeSource {
+pub(super) enum DecodeSource {
     #[error(transparent)]
     Json(JsonError),
     #[error(transparent)]
@@ -175,7 +175,9 @@ impl<D: Message + Default> Decoder for ProtoDecoder<D> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
         // tonic keeps a message in one piece, so the chunk is all of it.
-        let item = check_fields(buffer.chunk()).and_then(|()| Ok(D::decode(buffer)?));
+        let length = buffer.remaining();
+        let item = from_proto(buffer.chunk());
+        buffer.advance(length);
         item.map(Some).map_err(|source| {
             DecodeError {
                 encoding: "protobuf",
@@ -188,6 +190,12 @@ impl<D: Message + Default> Decoder for ProtoDecoder<D> {
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
     }
+}
+
+/// Reads the message that `bytes` are.
+pub(super) fn from_proto<D: Message + Default>(bytes: &[u8]) -> Result<D, DecodeSource> {
+    check_fields(bytes)?;
+    Ok(D::decode(bytes)?)
 }
 
 /// Refuses a message that would take far more memory than it has bytes: every item of an array is

@@ -12,6 +12,8 @@
 pub mod admin;
 pub mod codec;
 pub mod convert;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod generated;
 pub mod json;
 pub mod method;

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 #[cfg(all(feature = "sync", feature = "server"))]
 mod harness;
 #[cfg(feature = "server")]
