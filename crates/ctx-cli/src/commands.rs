@@ -22,6 +22,7 @@ use crate::args::{Command, Global, Hub};
 use crate::env::Environment;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::signals;
 use crate::ui::Screen;
 
 /// What every command works with.
@@ -127,7 +128,10 @@ fn block_on<T>(
     let runtime = builder.enable_all().build().map_err(|error| {
         CliError::new(Exit::Failed, "cannot start the event loop").because(error)
     })?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        signals::outlive_file_limits();
+        work.await
+    });
     runtime.shutdown_timeout(GRACE);
     done
 }

@@ -1,7 +1,8 @@
-//! Being told to end.
+//! Signals: being told to end, and not being ended by a full file.
 
 use std::future::Future;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::CliError;
@@ -24,4 +25,13 @@ pub(crate) fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static,
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// Lets a write beyond the limit on file sizes fail with an error that says so. By default the
+/// system ends the process instead, without a word: a hub would be gone where it can go on reading.
+/// Needs a runtime around it.
+pub(crate) fn outlive_file_limits() {
+    let limit_reached = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    // The handler stays for as long as the process; who cannot have one is where it was.
+    drop(signal(limit_reached));
 }
