@@ -25,8 +25,7 @@ const BEFORE: [Step; 6] = [
 ];
 
 /// The steps after the tests.
-const AFTER: [Step; 4] = [
-    ("torture", torture::check),
+const AFTER: [Step; 3] = [
     ("doc", cargo::doc),
     ("drift", drift::check),
     ("peer", peer::check),
@@ -52,11 +51,18 @@ pub(crate) fn run(root: &Utf8Path) -> Result<bool, CheckError> {
         tested = test::run(root)?;
         Ok(tested.findings.clone())
     }));
+    let mut remarks = Vec::new();
+    rows.push(timed("torture", || {
+        let (findings, not_tried) = torture::check(root)?;
+        remarks = not_tried;
+        Ok(findings)
+    }));
     for (name, step) in AFTER {
         rows.push(timed(name, || step(root)));
     }
     println!("\n== summary");
     print!("{}", summary(&rows));
+    remarks.iter().for_each(|line| println!("torture: {line}"));
     tested.print_closing();
     Ok(rows.iter().all(|row| row.findings == Some(0)))
 }

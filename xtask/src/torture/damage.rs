@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::damage_files::{Damage, Saved, kinds};
+use super::damage_files::{Damage, Saved, kinds, some};
 use super::episode::{Episode, FULL, Stage};
 use super::mirror::Mirror;
 use super::names::{CONNECTION, CONTEXT, KEY, LOCK, MIRROR_FILES, SET_ASIDE, STATE};
+use super::no_os_locks::id_in;
 use super::process::{BOUND, until};
 use super::scratch::{put, remove};
 use super::trouble::Trouble;
@@ -48,9 +49,14 @@ pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
     let mut scene = Scene::new(episode)?;
     let mut targets = vec![Target::State, Target::Lock, Target::Connection, Target::Key];
     targets.extend(MIRROR_FILES.map(Target::Mirror));
+    let mut number = 0;
     for target in targets {
         let whole = scene.whole(target)?;
-        for damage in kinds(whole.len(), episode.limits.places) {
+        for damage in some(
+            kinds(whole.len(), episode.limits.places),
+            &mut number,
+            episode,
+        ) {
             if !episode.begin_round() {
                 return Ok(());
             }
@@ -62,10 +68,7 @@ pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
             }
         }
     }
-    println!(
-        "exit codes of a sync of a damaged project: {:?}",
-        scene.codes
-    );
+    println!("   exits of damaged projects: {:?}", scene.codes);
     Ok(())
 }
 
@@ -230,14 +233,6 @@ fn is_kept(dir: &Utf8Path, mirror: &Mirror, name: &str, text: &[u8]) -> Result<b
         }
     }
     Ok(false)
-}
-
-/// The id in "… run `ctx connect unlock --id ID`".
-fn id_in(message: &str) -> Result<String, Trouble> {
-    let behind = message.split("unlock --id ").nth(1);
-    let id = behind.and_then(|text| text.split(['`', '\n']).next());
-    id.map(str::to_owned)
-        .ok_or_else(|| Trouble::Broken(format!("no id to unlock by in: {message}")))
 }
 
 /// Kills syncs while they hold the lock, until one leaves it; what it holds.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::episode::Episode;
 use super::mirror::size;
 use super::scratch::{create, put, remove};
 use super::trouble::Trouble;
@@ -14,6 +15,12 @@ use super::trouble::Trouble;
 const PRIVATE_DIR: u32 = 0o700;
 /// Text that a person wrote.
 const NOTE: &[u8] = b"A note by hand: ask Ada before this is changed.\n";
+
+/// A file of so many bytes is cut at each of them, where `EVERY` places or more are asked for.
+const SMALL: usize = 1024;
+const EVERY: u64 = 40;
+/// One of so many damages is in the short version.
+const SHORT: usize = 3;
 
 /// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +42,11 @@ pub(crate) enum Damage {
 /// Every damage to a file of `length` bytes, at no more than `places` places of it.
 pub(crate) fn kinds(length: usize, places: u64) -> Vec<Damage> {
     let all = spread(length, places);
-    let mut kinds: Vec<_> = all.iter().map(|&at| Damage::Truncate(at)).collect();
+    let cuts = match length <= SMALL && places >= EVERY {
+        true => (0..length).collect(),
+        false => all.clone(),
+    };
+    let mut kinds: Vec<_> = cuts.iter().map(|&at| Damage::Truncate(at)).collect();
     kinds.extend(all.iter().map(|&at| Damage::Flip(at)));
     kinds.extend([
         Damage::Append,
@@ -44,6 +55,19 @@ pub(crate) fn kinds(length: usize, places: u64) -> Vec<Damage> {
         Damage::Link,
     ]);
     kinds
+}
+
+/// All of them, or of the short version every third; `number` counts through every file, so that
+/// each kind has its turn.
+pub(crate) fn some(kinds: Vec<Damage>, number: &mut usize, episode: &Episode<'_>) -> Vec<Damage> {
+    let mut chosen = Vec::new();
+    for kind in kinds {
+        *number += 1;
+        if !episode.limits.short || (*number).is_multiple_of(SHORT) {
+            chosen.push(kind);
+        }
+    }
+    chosen
 }
 
 /// Places in a file: all of them, or the first, the last and some at equal distances.

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::hub::Hub;
 use super::mirror::{Difference, size};
 use super::prng::Prng;
 use super::process::BOUND_TEXT;
 use super::publish::Writer;
 use super::tally::Tally;
 use super::trouble::Trouble;
-use super::world::{Hub, Project, World};
+use super::world::{Project, World};
 
 /// A sync that lets others finish first.
 pub(crate) const SYNC: [&str; 4] = ["connect", "sync", "--wait", BOUND_TEXT];
@@ -24,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) until: Option<Instant>,
     /// How many places of a file are damaged, each in its own round.
     pub(crate) places: u64,
+    /// Whether it is the short version: a few of all choices, the same every time.
+    pub(crate) short: bool,
 }
 
 /// What a scenario works with.
@@ -62,6 +65,14 @@ impl<'a> Episode<'a> {
         more
     }
 
+    /// Remembers that a part of the scenario cannot be tried on this machine.
+    pub(crate) fn leave_out(&mut self, what: &str, why: &str) {
+        let remark = format!("{what}: {why}");
+        if !self.tally.left_out.contains(&remark) {
+            self.tally.left_out.push(remark);
+        }
+    }
+
     /// Counts what a comparison found.
     pub(crate) fn judge(&mut self, of: &str, difference: &Difference) {
         for line in difference.count(self.tally) {
@@ -83,7 +94,11 @@ pub(crate) struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// Sets it up.
     pub(crate) fn new(world: &'a World) -> Result<Self, Trouble> {
-        let hub = Hub::new(world)?;
+        Self::around(world, Hub::new(world)?)
+    }
+
+    /// Sets it up around a hub that runs.
+    pub(crate) fn around(world: &'a World, hub: Hub<'a>) -> Result<Self, Trouble> {
         let project = |name| world.project(name, &hub.address, &hub.token);
         Ok(Self {
             writer: Writer::new(project("writer")?),
@@ -92,6 +107,12 @@ impl<'a> Stage<'a> {
             hub,
             counted: 0,
         })
+    }
+
+    /// One more project that the hub knows.
+    pub(crate) fn join(&self, name: &str) -> Result<Project<'a>, Trouble> {
+        let hub = &self.hub;
+        self.subject.world.project(name, &hub.address, &hub.token)
     }
 
     /// One more entry, one undisturbed sync of each project, and nothing may differ. Gives the

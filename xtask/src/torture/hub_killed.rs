@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::episode::{Episode, Stage};
+use super::hub::Hub;
 use super::listen_and_sync::{caught_up, listening, start};
 use super::mirror::Ledger;
 use super::prng::Prng;
 use super::process::BOUND;
 use super::publish::{self, Draft};
 use super::trouble::Trouble;
-use super::world::{Hub, Project};
+use super::world::Project;
 
 const PUBLISHERS: u64 = 4;
 

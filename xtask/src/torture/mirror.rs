@@ -27,7 +27,7 @@ struct Mark {
 }
 
 /// Everything in a mirror directory.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Mirror {
     files: BTreeMap<&'static str, Vec<u8>>,
     /// The state without what may differ: the times at which files were changed.
@@ -187,6 +187,11 @@ impl Mirror {
 }
 
 impl Difference {
+    /// Whether there is none.
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Counts it, and gives a line for each kind of it.
     pub(crate) fn count(&self, tally: &mut Tally) -> Vec<String> {
         tally.lost += size(self.lost.len());
@@ -264,12 +269,6 @@ mod tests {
         let mut mirror = Mirror::default();
         mirror.add(FILE, text.into_bytes()).unwrap();
         mirror
-    }
-
-    impl Difference {
-        fn is_none(&self) -> bool {
-            *self == Self::default()
-        }
     }
 
     fn found(entries: &[(u64, &str)]) -> Difference {

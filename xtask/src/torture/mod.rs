@@ -5,30 +5,50 @@
 //! from one seed. Episodes follow one another, each in a new world, until the time is over.
 
 mod aim;
+mod binary;
+mod clocks;
+mod crowd_steps;
 mod damage;
 mod damage_files;
+mod disk;
+mod disk_hub;
 mod episode;
+mod held;
+mod hosts;
+mod hub;
+mod hub_changed;
 mod hub_killed;
+mod hub_steps;
 mod listen_and_sync;
 mod mirror;
 mod names;
 mod network;
+mod no_os_locks;
+mod permissions;
 mod ports;
 mod prng;
 mod process;
 mod publish;
 mod relay;
 mod scratch;
+mod small_disk;
+mod steps;
+mod store_damage;
 mod sync_crowd;
 mod sync_killed;
+mod sync_steps;
 mod tally;
+mod tools;
 mod trouble;
 mod world;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::binary::{Build, Programs};
 use self::episode::{Episode, Limits};
 use self::prng::Prng;
 use self::tally::Tally;
@@ -36,7 +56,6 @@ use self::trouble::Trouble;
 use self::world::World;
 use crate::error::CheckError;
 use crate::finding::{self, Finding};
-use crate::program;
 
 const RULE: &str = "torture";
 
@@ -47,22 +66,36 @@ const SEED: u64 = 1;
 struct Scenario {
     name: &'static str,
     run: fn(&mut Episode<'_>) -> Result<(), Trouble>,
+    build: Build,
     /// Its share of the time; 0 for one that ends by itself, in one episode.
     share: u32,
     /// Rounds of the short version.
     short: u64,
 }
 
-const SCENARIOS: [Scenario; 7] = [
-    scenario("sync-killed", sync_killed::run, 30, 8),
-    scenario("sync-crowd", sync_crowd::run, 20, 3),
-    scenario("listen-and-sync", listen_and_sync::run, 15, 4),
-    scenario("hub-killed", hub_killed::killed, 15, 2),
-    scenario("hub-stopped", hub_killed::stopped, 10, 2),
-    scenario("network", network::run, 10, 3),
+const SCENARIOS: [Scenario; 19] = [
+    scenario("sync-killed", sync_killed::run, 30, 3),
+    with_failpoints(scenario("sync-steps", sync_steps::killed, 0, u64::MAX)),
+    with_failpoints(scenario("crowd-steps", crowd_steps::run, 15, 2)),
+    scenario("sync-crowd", sync_crowd::run, 20, 2),
+    scenario("listen-and-sync", listen_and_sync::run, 15, 2),
+    scenario("hub-killed", hub_killed::killed, 15, 1),
+    scenario("hub-stopped", hub_killed::stopped, 10, 1),
+    with_failpoints(scenario("hub-steps", hub_steps::run, 0, u64::MAX)),
+    scenario("network", network::run, 10, 2),
     scenario("damage", damage::run, 0, u64::MAX),
+    scenario("permissions", permissions::run, 0, u64::MAX),
+    scenario("store-damage", store_damage::run, 0, u64::MAX),
+    scenario("hub-changed", hub_changed::run, 10, 5),
+    scenario("disk", disk::run, 10, 2),
+    scenario("disk-hub", disk_hub::run, 10, 2),
+    with_failpoints(scenario("disk-steps", sync_steps::failed, 0, u64::MAX)),
+    with_failpoints(scenario("clocks", clocks::run, 4, 1)),
+    with_failpoints(scenario("hosts", hosts::run, 6, 1)),
+    with_failpoints(scenario("no-os-locks", no_os_locks::run, 4, 1)),
 ];
 
+/// One that runs what people run.
 const fn scenario(
     name: &'static str,
     run: fn(&mut Episode<'_>) -> Result<(), Trouble>,
@@ -72,8 +105,17 @@ const fn scenario(
     Scenario {
         name,
         run,
+        build: Build::Plain,
         share,
         short,
+    }
+}
+
+/// One that runs the build with failpoints.
+const fn with_failpoints(scenario: Scenario) -> Scenario {
+    Scenario {
+        build: Build::Failpoints,
+        ..scenario
     }
 }
 
@@ -81,12 +123,14 @@ const fn scenario(
 const ROUNDS: u64 = 20;
 /// Places of a file that are damaged, in a long run and in a short one.
 const PLACES: u64 = 40;
-const SHORT_PLACES: u64 = 3;
+const SHORT_PLACES: u64 = 2;
+/// Scenarios of the short version that run at a time.
+const SHORT_AT_ONCE: usize = 4;
 
 /// What can be typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// How long the scenarios take together
+    /// How long the scenarios take together that do not end by themselves
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u32,
     /// What every choice is drawn from
@@ -95,11 +139,11 @@ pub(crate) struct Options {
     /// Keep the directories of rounds that went well, too
     #[arg(long)]
     keep: bool,
-    /// Use the development build instead of the release build
+    /// Use development builds instead of release builds
     #[arg(long)]
     debug: bool,
-    /// Use this binary instead of building one
-    #[arg(long, value_name = "FILE", conflicts_with = "debug")]
+    /// Use this binary instead of building one, in the scenarios without failpoints
+    #[arg(long, value_name = "FILE")]
     program: Option<Utf8PathBuf>,
     /// Run the fixed rounds that `cargo xtask ci` runs, whatever the seed and the seconds
     #[arg(long)]
@@ -111,94 +155,110 @@ pub(crate) struct Options {
 
 /// Runs the scenarios and prints the table; true when nothing was found.
 pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError> {
-    let program = match &options.program {
-        Some(program) => given(program)?,
-        None => build(root, !options.debug && !options.short)?,
-    };
-    if options.short {
-        return Ok(finding::print(short(&program)) == 0);
-    }
     let chosen = |scenario: &&Scenario| {
         let only = options.only.as_deref();
         only.is_none_or(|name| name == scenario.name)
     };
-    let shares: u32 = SCENARIOS.iter().filter(chosen).map(|one| one.share).sum();
+    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(chosen).collect();
+    let wanted: Vec<Build> = chosen.iter().map(|one| one.build).collect();
+    let release = !options.debug && !options.short;
+    let programs = Programs::new(root, release, options.program.as_deref(), &wanted)?;
+    if options.short {
+        return Ok(finding::print(short(&chosen, &programs).0) == 0);
+    }
+    let shares: u32 = chosen.iter().map(|one| one.share).sum();
     let mut tallies = Vec::new();
-    for scenario in SCENARIOS.iter().filter(chosen) {
+    for scenario in chosen {
         let seconds = f64::from(options.seconds * scenario.share) / f64::from(shares.max(1));
-        let limits = Limits {
-            rounds: ROUNDS,
-            until: (scenario.share > 0).then(|| Instant::now() + Duration::from_secs_f64(seconds)),
-            places: PLACES,
-        };
         let limits = match scenario.share {
             0 => Limits {
                 rounds: u64::MAX,
-                ..limits
+                until: None,
+                places: PLACES,
+                short: false,
             },
-            _ => limits,
+            _ => Limits {
+                rounds: ROUNDS,
+                until: Some(Instant::now() + Duration::from_secs_f64(seconds)),
+                places: PLACES,
+                short: false,
+            },
         };
-        tallies.push(scenario.torture(&program, options.seed, options.keep, limits));
+        tallies.push(scenario.torture(&programs, options.seed, options.keep, limits));
     }
     println!("\nseed {}, {} s\n", options.seed, options.seconds);
     print!("{}", tally::table(&tallies));
+    tally::remarks(&tallies)
+        .iter()
+        .for_each(|line| println!("{line}"));
     Ok(tallies.iter().all(Tally::is_clean))
 }
 
-/// The short version: the same rounds every time, with the development build.
-pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
-    Ok(short(&build(root, false)?))
+/// The short version: the same rounds every time, with the development build. Gives what was found,
+/// and what could not be tried on this machine.
+pub(crate) fn check(root: &Utf8Path) -> Result<(Vec<Finding>, Vec<String>), CheckError> {
+    let all: Vec<&Scenario> = SCENARIOS.iter().collect();
+    let wanted: Vec<Build> = all.iter().map(|one| one.build).collect();
+    let programs = Programs::new(root, false, None, &wanted)?;
+    Ok(short(&all, &programs))
 }
 
-/// The program as it is shipped, without failpoints.
-fn build(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
-    let failpoints = false;
-    program::build(
-        root,
-        program::Kind {
-            release,
-            failpoints,
-        },
-    )
-}
-
-fn given(path: &Utf8Path) -> Result<Utf8PathBuf, CheckError> {
-    let path = path.canonicalize_utf8()?;
-    program::check(&path, false)?;
-    Ok(path)
-}
-
-fn short(program: &Utf8Path) -> Vec<Finding> {
-    let torture = |scenario: &Scenario| {
-        let limits = Limits {
-            rounds: scenario.short,
-            until: None,
-            places: SHORT_PLACES,
-        };
-        scenario.torture(program, SEED, false, limits)
+/// Several scenarios at a time: most of what they do is waiting for a process.
+fn short(chosen: &[&Scenario], programs: &Programs) -> (Vec<Finding>, Vec<String>) {
+    let limits = |scenario: &Scenario| Limits {
+        rounds: scenario.short,
+        until: None,
+        places: SHORT_PLACES,
+        short: true,
     };
-    let tallies: Vec<Tally> = SCENARIOS.iter().map(torture).collect();
+    let next = AtomicUsize::new(0);
+    let tallies = Mutex::new(Vec::new());
+    let worker = || {
+        while let Some((place, scenario)) = {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            chosen.get(place).map(|scenario| (place, scenario))
+        } {
+            let tally = scenario.torture(programs, SEED, false, limits(scenario));
+            let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+            tallies.push((place, tally));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..SHORT_AT_ONCE {
+            scope.spawn(worker);
+        }
+    });
+    let mut tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tallies.sort_by_key(|(place, _)| *place);
+    let tallies: Vec<Tally> = tallies.into_iter().map(|(_, tally)| tally).collect();
     print!("\n{}", tally::table(&tallies));
+    let remarks = tally::remarks(&tallies);
+    remarks.iter().for_each(|line| println!("{line}"));
     let bad = tallies.iter().filter(|tally| !tally.is_clean());
     let finding = |tally: &Tally| {
         let message = format!("{}: see above", tally.faults_found());
         Finding::new(tally.scenario, 0, RULE, message)
     };
-    bad.map(finding).collect()
+    (bad.map(finding).collect(), remarks)
 }
 
 impl Scenario {
     /// Runs episodes until the time is over or a fault was found.
-    fn torture(&self, program: &Utf8Path, seed: u64, keep: bool, limits: Limits) -> Tally {
-        println!("-- {}", self.name);
+    fn torture(&self, programs: &Programs, seed: u64, keep: bool, limits: Limits) -> Tally {
+        let started = Instant::now();
         let mut tally = Tally::new(self.name);
         let mut seeds = Prng::new(seed);
         let mut next = seed;
         loop {
-            self.episode(program, next, keep, limits, &mut tally);
+            self.episode(programs, next, keep, limits, &mut tally);
             next = seeds.next();
             let more = limits.until.is_some_and(|until| Instant::now() < until);
-            if !more || !tally.is_clean() {
+            if !more || !tally.is_clean() || tally.impossible.is_some() {
+                let seconds = started.elapsed().as_secs_f64();
+                println!(
+                    "-- {}: {} rounds in {seconds:.1} s",
+                    self.name, tally.rounds
+                );
                 return tally;
             }
         }
@@ -207,13 +267,13 @@ impl Scenario {
     /// One episode in a world of its own, which is kept when something was found.
     fn episode(
         &self,
-        program: &Utf8Path,
+        programs: &Programs,
         seed: u64,
         keep: bool,
         limits: Limits,
         tally: &mut Tally,
     ) {
-        let mut world = match World::new(program, keep) {
+        let mut world = match World::new(programs, self.build, keep) {
             Ok(world) => world,
             Err(trouble) => {
                 tally.other += 1;
@@ -224,12 +284,16 @@ impl Scenario {
         let mut episode = Episode::new(&world, seed, tally, limits);
         let outcome = (self.run)(&mut episode);
         let mut notes = std::mem::take(&mut episode.notes);
-        if let Err(trouble) = outcome {
-            match trouble {
-                Trouble::Wedged(_) => tally.wedged += 1,
-                _ => tally.other += 1,
+        match outcome {
+            Ok(()) => {}
+            Err(Trouble::Impossible(why)) => tally.impossible = Some(why),
+            Err(trouble) => {
+                match trouble {
+                    Trouble::Wedged(_) => tally.wedged += 1,
+                    _ => tally.other += 1,
+                }
+                notes.push(trouble.explain());
             }
-            notes.push(trouble.explain());
         }
         if !tally.is_clean() {
             world.keep();

@@ -24,5 +24,11 @@ pub(crate) const CONNECTION: &str = ".connect.enc";
 pub(crate) const KEY: &str = ".ctx/.ctx.key";
 /// The admin token in a hub's data directory.
 pub(crate) const ADMIN_TOKEN: &str = "admin.token";
+/// The store in a hub's data directory, and the files that belong to it.
+pub(crate) const STORE: &str = "hub.db";
+pub(crate) const STORE_LOG: &str = "hub.db-wal";
+pub(crate) const STORE_INDEX: &str = "hub.db-shm";
+/// The lock of a hub's data directory.
+pub(crate) const HUB_LOCK: &str = ".hub.lock";
 /// What stands in the name of a file that a full sync kept.
 pub(crate) const SET_ASIDE: &str = ".edited-";

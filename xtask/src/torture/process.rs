@@ -1,7 +1,7 @@
 //! Processes under torture: none outlives its guard, and no wait is without a bound.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
@@ -89,8 +89,13 @@ impl Process {
 
     /// Asks it to end.
     pub(crate) fn terminate(self) -> Result<Ended, Trouble> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).map_err(std::io::Error::from)?;
+        kill_process(self.pid(), Signal::TERM).map_err(std::io::Error::from)?;
         self.finish()
+    }
+
+    /// Its number, as this program sees it.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// What it has written to standard output so far.
@@ -135,6 +140,11 @@ impl Ended {
         self.signal == Some(Signal::KILL.as_raw())
     }
 
+    /// Whether it said `words`, wherever.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.stdout.contains(words) || self.stderr.contains(words)
+    }
+
     /// Passes when it ended by itself with one of `codes`.
     pub(crate) fn expect_codes(self, codes: &[i32]) -> Result<Self, Trouble> {
         match self.code {
@@ -160,7 +170,8 @@ impl Ended {
         Ok(self)
     }
 
-    fn tell(&self, wanted: &str) -> String {
+    /// How it ended instead of what was `wanted`, and what it said.
+    pub(crate) fn tell(&self, wanted: &str) -> String {
         let how = match (self.code, self.signal) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
@@ -193,13 +204,10 @@ pub(crate) fn until<T>(
     }
 }
 
-/// Standard input that holds nothing.
-pub(crate) fn no_input(command: &mut Command) {
-    command.stdin(Stdio::null());
-}
-
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
     /// Runs a shell script and does `what` to it, in a directory that is gone afterwards.
@@ -207,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        no_input(&mut command);
+        command.stdin(Stdio::null());
         let log = Utf8PathBuf::from_path_buf(dir.path().join("log")).unwrap();
         what(Process::start(command, &log).unwrap())
     }

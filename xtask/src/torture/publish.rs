@@ -73,7 +73,7 @@ pub(crate) fn start(
     draft: &Draft,
     more: &[&str],
 ) -> Result<Process, Trouble> {
-    let path = project.dir.join(format!("{}.text", draft.id));
+    let path = project.world.root().join(format!("logs/{}.text", draft.id));
     put(&path, draft.text.as_bytes())?;
     let args = [
         &["--json", "connect", "publish", draft.entry_type, "-"],
@@ -82,9 +82,7 @@ pub(crate) fn start(
     ]
     .concat();
     let input = File::open(&path)?;
-    let process = project.world.start_with(&project.dir, &args, |command| {
-        command.stdin(input);
-    })?;
+    let process = project.start_on(&args, input)?;
     fs_err::remove_file(&path)?;
     Ok(process)
 }
@@ -129,6 +127,11 @@ impl<'a> Writer<'a> {
             next: 1,
             ledger: Ledger::new(),
         }
+    }
+
+    /// The project that publishes.
+    pub(crate) const fn project(&self) -> &Project<'a> {
+        &self.project
     }
 
     /// Starts to publish `count` entries.

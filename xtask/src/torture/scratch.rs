@@ -35,3 +35,18 @@ pub(crate) fn remove(path: &Utf8Path) -> Result<(), Trouble> {
         Ok(_) => Ok(fs_err::remove_file(path)?),
     }
 }
+
+/// Makes `to` hold copies of the files in `from`, and nothing else. Sockets are left out.
+pub(crate) fn copy_files(from: &Utf8Path, to: &Utf8Path) -> Result<(), Trouble> {
+    remove(to)?;
+    fs_err::create_dir(to)?;
+    fs_err::set_permissions(to, fs_err::metadata(from)?.permissions())?;
+    for found in fs_err::read_dir(from)? {
+        let found = found?;
+        if found.file_type()?.is_file() {
+            let name = found.file_name().to_string_lossy().into_owned();
+            fs_err::copy(found.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}

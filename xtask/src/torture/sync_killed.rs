@@ -17,7 +17,13 @@ struct Spans {
 /// Rounds of several killed syncs and one that is not.
 pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
     let mut stage = Stage::new(episode.world)?;
-    stage.writer.fill(20, 8, &mut episode.prng)?;
+    // Enough for several commits; the short version has two.
+    let (small, large) = if episode.limits.short {
+        (6, 3)
+    } else {
+        (20, 8)
+    };
+    stage.writer.fill(small, large, &mut episode.prng)?;
     let mut spans = Spans {
         whole: stage.subject.ok(&SYNC)?.took,
         full: stage.subject.ok(&FULL)?.took,

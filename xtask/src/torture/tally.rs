@@ -25,6 +25,10 @@ pub(crate) struct Tally {
     pub(crate) other: u64,
     /// The longest that it took to be whole again after the last fault of a round.
     pub(crate) worst: Duration,
+    /// Why the scenario could not be tried on this machine.
+    pub(crate) impossible: Option<String>,
+    /// What of it could not be tried, and why.
+    pub(crate) left_out: Vec<String>,
 }
 
 const HEADINGS: [&str; 10] = [
@@ -92,7 +96,10 @@ impl Tally {
             self.left.to_string(),
             self.wedged.to_string(),
             self.other.to_string(),
-            format!("{:.3} s", self.worst.as_secs_f64()),
+            match self.impossible {
+                Some(_) => "not possible here".to_owned(),
+                None => format!("{:.3} s", self.worst.as_secs_f64()),
+            },
         ]
     }
 }
@@ -124,6 +131,16 @@ pub(crate) fn table(tallies: &[Tally]) -> String {
     let mut text = lines.next().unwrap_or_default() + &rule;
     text.extend(lines);
     text
+}
+
+/// What could not be tried on this machine, a line each.
+pub(crate) fn remarks(tallies: &[Tally]) -> Vec<String> {
+    let of = |tally: &Tally| {
+        let parts = tally.impossible.iter().chain(&tally.left_out);
+        let line = |part: &String| format!("{}: not possible here: {part}", tally.scenario);
+        parts.map(line).collect::<Vec<_>>()
+    };
+    tallies.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]
@@ -167,5 +184,20 @@ mod tests {
 | sync-killed |   1200 |               0 |         0 |    0 |          0 |           0 |      0 |     0 |        1.500 s |
 ";
         assert_eq!(table(&[tally]), want);
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_said_and_is_no_fault() {
+        let mut whole = Tally::new("disk");
+        whole.impossible = Some("no mount".to_owned());
+        let mut part = Tally::new("damage");
+        part.left_out.push("permissions: no other user".to_owned());
+        assert!(whole.is_clean() && part.is_clean());
+        assert!(table(std::slice::from_ref(&whole)).contains("| not possible here |"));
+        let want = [
+            "disk: not possible here: no mount",
+            "damage: not possible here: permissions: no other user",
+        ];
+        assert_eq!(remarks(&[whole, part]), want);
     }
 }

@@ -11,6 +11,9 @@ pub(crate) enum Trouble {
     /// A process answered what it never should.
     #[error("{0}")]
     Broken(String),
+    /// This machine does not permit what the scenario does; no fault of the program.
+    #[error("not possible here: {0}")]
+    Impossible(String),
     /// A file of the round could not be read or written; the source names it.
     #[error("a file of the round")]
     Io(#[from] io::Error),

@@ -1,17 +1,18 @@
-//! A world of its own for an episode: a home, hubs and projects in one directory.
+//! A world of its own for an episode: a home and projects in one directory.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::binary::{Build, Programs};
 use super::mirror::Mirror;
 use super::names;
-use super::ports;
-use super::process::{BOUND, Ended, Process, no_input, until};
+use super::process::{Ended, Process};
+use super::tools;
 use super::trouble::Trouble;
 
 const HOME: &str = "ada";
@@ -22,12 +23,16 @@ pub(crate) struct World {
     root: Utf8PathBuf,
     directory: Option<TempDir>,
     program: Utf8PathBuf,
+    /// The steps at which the program can be stopped; none of a plain one.
+    pub(crate) steps: Vec<String>,
     started: AtomicU64,
+    /// Surroundings of every process, and a copy of the program that can be run in them.
+    confined: OnceLock<(Setting, Utf8PathBuf)>,
 }
 
 impl World {
-    /// An empty world in the system's temporary directory, for the binary `program`.
-    pub(crate) fn new(program: &Utf8Path, keep: bool) -> Result<Self, Trouble> {
+    /// An empty world in the system's temporary directory, for the program `build`.
+    pub(crate) fn new(programs: &Programs, build: Build, keep: bool) -> Result<Self, Trouble> {
         let directory = tempfile::Builder::new().prefix("ctx-torture-").tempdir()?;
         let root = Utf8PathBuf::from_path_buf(directory.path().to_owned())
             .map_err(|path| Trouble::Broken(format!("{} is not UTF-8", path.display())))?;
@@ -36,8 +41,10 @@ impl World {
         let mut world = Self {
             root,
             directory: Some(directory),
-            program: program.to_owned(),
+            program: programs.of(build).to_owned(),
+            steps: programs.steps.clone(),
             started: AtomicU64::new(0),
+            confined: OnceLock::new(),
         };
         if keep {
             world.keep();
@@ -62,26 +69,47 @@ impl World {
         self.root.join(HOME)
     }
 
-    /// Starts the program in `dir`, with nothing of this process's environment.
-    pub(crate) fn start(&self, dir: &Utf8Path, args: &[&str]) -> Result<Process, Trouble> {
-        self.start_with(dir, args, no_input)
+    /// Puts everything that is started from now on into `setting`, once for all.
+    pub(crate) fn confine(&self, setting: Setting) -> Result<(), Trouble> {
+        // The program may stand where only its builder may look. Another process copies it: were
+        // it open for writing here, a process that another thread starts at that instant would
+        // have it open, too, and nobody could run it.
+        let copy = self.root.join("ctx");
+        tools::copy_tree(&self.program, &copy)?;
+        let again = self.confined.set((setting, copy)).is_err();
+        match again {
+            true => Err(Trouble::Broken("confined twice".to_owned())),
+            false => Ok(()),
+        }
     }
 
-    /// As [`World::start`], with more to it.
-    pub(crate) fn start_with(
+    /// Starts the program in `dir`, with nothing of this process's environment but what `setting`
+    /// adds, and with `input` as its standard input.
+    pub(crate) fn start(
         &self,
         dir: &Utf8Path,
+        setting: &Setting,
         args: &[&str],
-        change: impl FnOnce(&mut Command),
+        input: impl Into<Stdio>,
     ) -> Result<Process, Trouble> {
-        let mut command = Command::new(&self.program);
+        let (setting, program) = match self.confined.get() {
+            Some((around, program)) => (around.clone().and(setting), program),
+            None => (setting.clone(), &self.program),
+        };
+        let mut words = setting.launcher.iter().map(String::as_str);
+        let mut command = Command::new(words.next().unwrap_or(program.as_str()));
+        command.args(words);
+        if !setting.launcher.is_empty() {
+            command.arg(program);
+        }
         command
             .current_dir(dir)
             .env_clear()
             .env("HOME", self.home())
             .env("USER", HOME)
-            .args(args);
-        change(&mut command);
+            .envs(setting.variables)
+            .args(args)
+            .stdin(input);
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         Process::start(command, &self.root.join(format!("logs/{number}")))
     }
@@ -95,10 +123,53 @@ impl World {
     ) -> Result<Project<'_>, Trouble> {
         let dir = self.root.join(name);
         fs_err::create_dir(&dir)?;
-        let project = Project { world: self, dir };
+        let project = Project {
+            world: self,
+            dir,
+            setting: Setting::default(),
+        };
         project.ok(&["init"])?;
         project.ok(&["connect", "register", address, "--token", token])?;
         Ok(project)
+    }
+}
+
+/// What surrounds a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setting {
+    /// A command that runs the program and its arguments, which are put behind it.
+    pub(crate) launcher: Vec<String>,
+    /// Variables of its environment.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Setting {
+    /// The surroundings that `launcher` makes.
+    pub(crate) fn launched_by<T: Into<String>>(launcher: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            launcher: launcher.into_iter().map(Into::into).collect(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// These surroundings with those of `other` in them; variables of the same name are joined.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.launcher.extend(other.launcher.iter().cloned());
+        for (name, value) in &other.variables {
+            match self.variables.iter_mut().find(|(known, _)| known == name) {
+                Some((_, rules)) => *rules = format!("{rules};{value}"),
+                None => self.variables.push((name.clone(), value.clone())),
+            }
+        }
+        self
+    }
+
+    /// An environment with one variable.
+    pub(crate) fn with_variable(name: &str, value: impl Into<String>) -> Self {
+        Self {
+            launcher: Vec::new(),
+            variables: vec![(name.to_owned(), value.into())],
+        }
     }
 }
 
@@ -107,6 +178,7 @@ impl World {
 pub(crate) struct Project<'a> {
     pub(crate) world: &'a World,
     pub(crate) dir: Utf8PathBuf,
+    pub(crate) setting: Setting,
 }
 
 impl Project<'_> {
@@ -120,9 +192,26 @@ impl Project<'_> {
         Mirror::read(&self.mirror_dir())
     }
 
+    /// The same project in other surroundings.
+    pub(crate) fn within(&self, setting: Setting) -> Self {
+        Self {
+            setting,
+            ..self.clone()
+        }
+    }
+
     /// Starts the program in it.
     pub(crate) fn start(&self, args: &[&str]) -> Result<Process, Trouble> {
-        self.world.start(&self.dir, args)
+        self.start_on(args, Stdio::null())
+    }
+
+    /// Starts the program in it, with `input` as its standard input.
+    pub(crate) fn start_on(
+        &self,
+        args: &[&str],
+        input: impl Into<Stdio>,
+    ) -> Result<Process, Trouble> {
+        self.world.start(&self.dir, &self.setting, args, input)
     }
 
     /// Runs the program in it to its end.
@@ -133,72 +222,6 @@ impl Project<'_> {
     /// Runs the program in it; it has to succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> Result<Ended, Trouble> {
         self.run(args)?.expect_codes(&[0])
-    }
-}
-
-/// A hub, and what it takes to start it again where it was.
-#[derive(Debug)]
-pub(crate) struct Hub<'a> {
-    world: &'a World,
-    data: Utf8PathBuf,
-    process: Option<Process>,
-    pub(crate) address: String,
-    pub(crate) token: String,
-}
-
-impl<'a> Hub<'a> {
-    /// Starts a hub on a free port.
-    pub(crate) fn new(world: &'a World) -> Result<Self, Trouble> {
-        let mut hub = Self {
-            world,
-            data: world.root().join("data"),
-            process: None,
-            address: ports::free()?,
-            token: String::new(),
-        };
-        hub.start()?;
-        let token = fs_err::read_to_string(hub.data.join(names::ADMIN_TOKEN))?;
-        token.trim().clone_into(&mut hub.token);
-        Ok(hub)
-    }
-
-    /// Starts it on its data directory and address; how long it took until it listened.
-    pub(crate) fn start(&mut self) -> Result<Duration, Trouble> {
-        let started = Instant::now();
-        let address = self.address.clone();
-        let args = [
-            "--json",
-            "hub",
-            "start",
-            "--bind",
-            &address,
-            "--data-dir",
-            self.data.as_str(),
-        ];
-        let mut process = self.world.start(self.world.root(), &args)?;
-        let found = until(BOUND, || {
-            if !process.runs()? {
-                let said = process.said();
-                return Err(Trouble::Broken(format!("the hub did not start: {said}")));
-            }
-            let line = process.stdout()?;
-            Ok(line.ends_with('\n').then_some(line))
-        })?;
-        let line = found.ok_or_else(|| Trouble::Wedged("the hub did not listen".to_owned()))?;
-        self.address = text_of(&line, "address")?;
-        self.process = Some(process);
-        Ok(started.elapsed())
-    }
-
-    /// Ends it without a word.
-    pub(crate) fn kill(&mut self) -> Result<Option<Ended>, Trouble> {
-        self.process.take().map(Process::kill).transpose()
-    }
-
-    /// Asks it to end, which it has to do in order.
-    pub(crate) fn terminate(&mut self) -> Result<Option<Ended>, Trouble> {
-        let ended = self.process.take().map(Process::terminate).transpose()?;
-        ended.map(|ended| ended.expect_codes(&[0])).transpose()
     }
 }
 
