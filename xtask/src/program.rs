@@ -13,6 +13,8 @@ use crate::run;
 
 /// With failpoints, `list` in this variable prints the names of the steps.
 const VARIABLE: &str = "CTX_FAILPOINTS";
+/// The example of `ctx-hub` that puts load on a hub.
+const LOAD: &str = "load";
 /// The folder of the copies in the target directory.
 const COPIES: &str = "xtask";
 
@@ -38,31 +40,49 @@ impl Kind {
 
 /// Builds the program and says where its copy is.
 pub(crate) fn build(root: &Utf8Path, kind: Kind) -> Result<Utf8PathBuf, CheckError> {
-    let mut command = run::cargo(root);
-    command.args(["build", "--quiet", "--package", "ctx-cli", "--bin", "ctx"]);
-    command.arg("--message-format=json-render-diagnostics");
-    if kind.release {
-        command.arg("--release");
-    }
+    let mut what = vec!["--package", "ctx-cli", "--bin", "ctx"];
     if kind.failpoints {
-        command.args(["--features", "failpoints"]);
+        what.extend(["--features", "failpoints"]);
+    }
+    let built = compile(root, "ctx", &what, kind.release)?;
+    let copy = keep(root, &built, kind.name())?;
+    check(&copy, kind.failpoints)?;
+    Ok(copy)
+}
+
+/// Builds the program that puts load on a hub, and says where it is.
+pub(crate) fn load(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
+    let what = ["--package", "ctx-hub", "--example", LOAD];
+    compile(root, LOAD, &what, release)
+}
+
+/// Builds `what` and says where the target `name` of it is.
+fn compile(
+    root: &Utf8Path,
+    name: &str,
+    what: &[&str],
+    release: bool,
+) -> Result<Utf8PathBuf, CheckError> {
+    let mut command = run::cargo(root);
+    command.args(["build", "--quiet"]).args(what);
+    command.arg("--message-format=json-render-diagnostics");
+    if release {
+        command.arg("--release");
     }
     let output = run::capture(&mut command)?;
     let mut built = None;
     for message in cargo_metadata::Message::parse_stream(output.as_bytes()) {
         if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
-            && artifact.target.name == "ctx"
+            && artifact.target.name == name
         {
             built = artifact.executable;
         }
     }
-    let built = built.ok_or_else(|| CheckError::Missing {
-        what: "cargo built no binary `ctx`".to_owned(),
-        hint: "run `cargo build --package ctx-cli` and see what it says".to_owned(),
-    })?;
-    let copy = keep(root, &built, kind.name())?;
-    check(&copy, kind.failpoints)?;
-    Ok(copy)
+    let what = what.join(" ");
+    built.ok_or_else(|| CheckError::Missing {
+        what: format!("cargo built no program `{name}`"),
+        hint: format!("run `cargo build {what}` and see what it says"),
+    })
 }
 
 /// Copies the program to a name of its own. A copy that runs is not written over: it is replaced.

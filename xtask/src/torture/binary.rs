@@ -12,6 +12,8 @@ pub(crate) enum Build {
     Plain,
     /// With failpoints.
     Failpoints,
+    /// What people run, beside a program that puts load on it.
+    Load,
 }
 
 /// Where they are.
@@ -21,6 +23,8 @@ pub(crate) struct Programs {
     failpoints: Option<Utf8PathBuf>,
     /// The steps at which the one with failpoints can be stopped.
     pub(crate) steps: Vec<String>,
+    /// What puts load on a hub.
+    pub(crate) load: Option<Utf8PathBuf>,
 }
 
 impl Programs {
@@ -42,7 +46,10 @@ impl Programs {
             programs.steps = program::steps(&built)?;
             programs.failpoints = Some(built);
         }
-        if wanted.contains(&Build::Plain) {
+        if wanted.contains(&Build::Load) {
+            programs.load = Some(program::load(root, release)?);
+        }
+        if wanted.iter().any(|build| *build != Build::Failpoints) {
             programs.plain = Some(match plain {
                 Some(given) => {
                     let given = given.canonicalize_utf8()?;
@@ -58,7 +65,7 @@ impl Programs {
     /// The program that `build` names; it was wanted.
     pub(crate) fn of(&self, build: Build) -> &Utf8Path {
         let program = match build {
-            Build::Plain => &self.plain,
+            Build::Plain | Build::Load => &self.plain,
             Build::Failpoints => &self.failpoints,
         };
         program.as_deref().unwrap_or(Utf8Path::new(""))

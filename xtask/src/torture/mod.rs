@@ -20,6 +20,7 @@ mod hub_changed;
 mod hub_killed;
 mod hub_steps;
 mod listen_and_sync;
+mod load;
 mod mirror;
 mod names;
 mod network;
@@ -69,11 +70,11 @@ struct Scenario {
     build: Build,
     /// Its share of the time; 0 for one that ends by itself, in one episode.
     share: u32,
-    /// Rounds of the short version.
+    /// Rounds of the short version; 0 when it is not in it.
     short: u64,
 }
 
-const SCENARIOS: [Scenario; 19] = [
+const SCENARIOS: [Scenario; 20] = [
     scenario("sync-killed", sync_killed::run, 30, 3),
     with_failpoints(scenario("sync-steps", sync_steps::killed, 0, u64::MAX)),
     with_failpoints(scenario("crowd-steps", crowd_steps::run, 15, 2)),
@@ -93,6 +94,10 @@ const SCENARIOS: [Scenario; 19] = [
     with_failpoints(scenario("clocks", clocks::run, 4, 1)),
     with_failpoints(scenario("hosts", hosts::run, 6, 1)),
     with_failpoints(scenario("no-os-locks", no_os_locks::run, 4, 1)),
+    Scenario {
+        build: Build::Load,
+        ..scenario("load", load::run, 0, 0)
+    },
 ];
 
 /// One that runs what people run.
@@ -157,7 +162,8 @@ pub(crate) struct Options {
 pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError> {
     let chosen = |scenario: &&Scenario| {
         let only = options.only.as_deref();
-        only.is_none_or(|name| name == scenario.name)
+        let is_wanted = only.is_none_or(|name| name == scenario.name);
+        is_wanted && (scenario.short > 0 || !options.short)
     };
     let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(chosen).collect();
     let wanted: Vec<Build> = chosen.iter().map(|one| one.build).collect();
@@ -197,7 +203,8 @@ pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError
 /// The short version: the same rounds every time, with the development build. Gives what was found,
 /// and what could not be tried on this machine.
 pub(crate) fn check(root: &Utf8Path) -> Result<(Vec<Finding>, Vec<String>), CheckError> {
-    let all: Vec<&Scenario> = SCENARIOS.iter().collect();
+    let in_short = |scenario: &&Scenario| scenario.short > 0;
+    let all: Vec<&Scenario> = SCENARIOS.iter().filter(in_short).collect();
     let wanted: Vec<Build> = all.iter().map(|one| one.build).collect();
     let programs = Programs::new(root, false, None, &wanted)?;
     Ok(short(&all, &programs))

@@ -59,8 +59,13 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Result<Ended, Trouble> {
-        match until(BOUND + GRACE, || Ok(self.child.try_wait()?))? {
+    pub(crate) fn finish(self) -> Result<Ended, Trouble> {
+        self.finish_within(BOUND + GRACE)
+    }
+
+    /// Waits for the end of something that takes longer than anything else here.
+    pub(crate) fn finish_within(mut self, bound: Duration) -> Result<Ended, Trouble> {
+        match until(bound, || Ok(self.child.try_wait()?))? {
             Some(status) => self.ended(status),
             None => Err(Trouble::Wedged(format!(
                 "`{}` did not end: {}",

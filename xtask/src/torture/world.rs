@@ -25,6 +25,8 @@ pub(crate) struct World {
     program: Utf8PathBuf,
     /// The steps at which the program can be stopped; none of a plain one.
     pub(crate) steps: Vec<String>,
+    /// What puts load on a hub.
+    pub(crate) load: Option<Utf8PathBuf>,
     started: AtomicU64,
     /// Surroundings of every process, and a copy of the program that can be run in them.
     confined: OnceLock<(Setting, Utf8PathBuf)>,
@@ -43,6 +45,7 @@ impl World {
             directory: Some(directory),
             program: programs.of(build).to_owned(),
             steps: programs.steps.clone(),
+            load: programs.load.clone(),
             started: AtomicU64::new(0),
             confined: OnceLock::new(),
         };
@@ -62,6 +65,11 @@ impl World {
     /// Where it is.
     pub(crate) fn root(&self) -> &Utf8Path {
         &self.root
+    }
+
+    /// The program that is started in it.
+    pub(crate) fn program(&self) -> &Utf8Path {
+        &self.program
     }
 
     /// The home of its user.
