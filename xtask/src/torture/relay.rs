@@ -269,8 +269,12 @@ mod tests {
     }
 
     fn ask(relay: &Relay) -> std::io::Result<Vec<u8>> {
+        ask_within(relay, BOUND)
+    }
+
+    fn ask_within(relay: &Relay, patience: Duration) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(relay.address())?;
-        stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.write_all(b"0123456789")?;
         let mut answer = vec![0; 10];
         let mut read = 0;
@@ -293,7 +297,7 @@ mod tests {
         relay.set(Mode::Cut(Way::ToClient, 4)).unwrap();
         assert_eq!(ask(&relay).unwrap(), b"0123");
         relay.set(Mode::Stall(Way::ToHub, 4)).unwrap();
-        let stalled = ask(&relay).unwrap_err();
+        let stalled = ask_within(&relay, Duration::from_millis(300)).unwrap_err();
         assert!(is_timeout(stalled.kind()), "{stalled}");
         relay.set(Mode::Reset(Way::ToHub, 4)).unwrap();
         assert_eq!(ask(&relay).unwrap_err().kind(), ErrorKind::ConnectionReset);
