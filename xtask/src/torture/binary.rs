@@ -1,73 +1,105 @@
 //! The programs under torture: the one that people run, and one that can be told where to die.
 
+use std::sync::OnceLock;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::trouble::Trouble;
 use crate::error::CheckError;
 use crate::program::{self, Kind};
 
 /// Which of them a scenario runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Build {
     /// What people run.
     Plain,
-    /// With failpoints.
-    Failpoints,
     /// What people run, beside a program that puts load on it.
     Load,
+    /// With failpoints.
+    Failpoints,
 }
 
-/// Where they are.
-#[derive(Debug, Default)]
-pub(crate) struct Programs {
-    plain: Option<Utf8PathBuf>,
-    failpoints: Option<Utf8PathBuf>,
-    /// The steps at which the one with failpoints can be stopped.
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) path: Utf8PathBuf,
+    /// The steps at which it can be stopped; none of a plain one.
     pub(crate) steps: Vec<String>,
     /// What puts load on a hub.
     pub(crate) load: Option<Utf8PathBuf>,
 }
 
+/// All of them, each built when it is first asked for: while one is built, scenarios of another
+/// can run.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    root: Utf8PathBuf,
+    release: bool,
+    given: Option<Utf8PathBuf>,
+    plain: OnceLock<Result<Program, CheckError>>,
+    load: OnceLock<Result<Program, CheckError>>,
+    failpoints: OnceLock<Result<Program, CheckError>>,
+}
+
 impl Programs {
-    /// Takes `plain` if it is given, and builds what is wanted and missing. The plain one is built
-    /// last: it is what cargo leaves in its place.
-    pub(crate) fn new(
-        root: &Utf8Path,
-        release: bool,
-        plain: Option<&Utf8Path>,
-        wanted: &[Build],
-    ) -> Result<Self, CheckError> {
-        let kind = |failpoints| Kind {
+    /// Those of the workspace at `root`; the plain one is not built if it is `given`.
+    pub(crate) fn new(root: &Utf8Path, release: bool, given: Option<&Utf8Path>) -> Self {
+        Self {
+            root: root.to_owned(),
             release,
-            failpoints,
-        };
-        let mut programs = Self::default();
-        if wanted.contains(&Build::Failpoints) {
-            let built = program::build(root, kind(true))?;
-            programs.steps = program::steps(&built)?;
-            programs.failpoints = Some(built);
+            given: given.map(Utf8Path::to_owned),
+            plain: OnceLock::new(),
+            load: OnceLock::new(),
+            failpoints: OnceLock::new(),
         }
-        if wanted.contains(&Build::Load) {
-            programs.load = Some(program::load(root, release)?);
-        }
-        if wanted.iter().any(|build| *build != Build::Failpoints) {
-            programs.plain = Some(match plain {
-                Some(given) => {
-                    let given = given.canonicalize_utf8()?;
-                    program::check(&given, false)?;
-                    given
-                }
-                None => program::build(root, kind(false))?,
-            });
-        }
-        Ok(programs)
     }
 
-    /// The program that `build` names; it was wanted.
-    pub(crate) fn of(&self, build: Build) -> &Utf8Path {
-        let program = match build {
-            Build::Plain | Build::Load => &self.plain,
-            Build::Failpoints => &self.failpoints,
+    /// The program that `build` names. One that does not build fails every scenario of it.
+    pub(crate) fn get(&self, build: Build) -> Result<&Program, Trouble> {
+        let built = match build {
+            Build::Plain => self.plain.get_or_init(|| self.plain()),
+            Build::Load => self.load.get_or_init(|| self.beside_load()),
+            Build::Failpoints => self.failpoints.get_or_init(|| self.with_failpoints()),
         };
-        program.as_deref().unwrap_or(Utf8Path::new(""))
+        built
+            .as_ref()
+            .map_err(|error| Trouble::Broken(error.explain()))
+    }
+
+    fn plain(&self) -> Result<Program, CheckError> {
+        let path = match &self.given {
+            Some(given) => given.canonicalize_utf8()?,
+            None => program::build(&self.root, self.kind(false))?,
+        };
+        program::check(&path, false)?;
+        Ok(Program {
+            path,
+            steps: Vec::new(),
+            load: None,
+        })
+    }
+
+    fn beside_load(&self) -> Result<Program, CheckError> {
+        let load = Some(program::load(&self.root, self.release)?);
+        Ok(Program {
+            load,
+            ..self.plain()?
+        })
+    }
+
+    fn with_failpoints(&self) -> Result<Program, CheckError> {
+        let path = program::build(&self.root, self.kind(true))?;
+        Ok(Program {
+            steps: program::steps(&path)?,
+            path,
+            load: None,
+        })
+    }
+
+    const fn kind(&self, failpoints: bool) -> Kind {
+        Kind {
+            release: self.release,
+            failpoints,
+        }
     }
 }

@@ -166,13 +166,16 @@ pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError
         is_wanted && (scenario.short > 0 || !options.short)
     };
     let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(chosen).collect();
-    let wanted: Vec<Build> = chosen.iter().map(|one| one.build).collect();
     let release = !options.debug && !options.short;
-    let programs = Programs::new(root, release, options.program.as_deref(), &wanted)?;
+    let programs = Programs::new(root, release, options.program.as_deref());
     if options.short {
         return Ok(finding::print(short(&chosen, &programs).0) == 0);
     }
     let shares: u32 = chosen.iter().map(|one| one.share).sum();
+    for scenario in &chosen {
+        // Before any time begins; what fails here the scenario says.
+        programs.get(scenario.build).ok();
+    }
     let mut tallies = Vec::new();
     for scenario in chosen {
         let seconds = f64::from(options.seconds * scenario.share) / f64::from(shares.max(1));
@@ -205,8 +208,7 @@ pub(crate) fn run(root: &Utf8Path, options: &Options) -> Result<bool, CheckError
 pub(crate) fn check(root: &Utf8Path) -> Result<(Vec<Finding>, Vec<String>), CheckError> {
     let in_short = |scenario: &&Scenario| scenario.short > 0;
     let all: Vec<&Scenario> = SCENARIOS.iter().filter(in_short).collect();
-    let wanted: Vec<Build> = all.iter().map(|one| one.build).collect();
-    let programs = Programs::new(root, false, None, &wanted)?;
+    let programs = Programs::new(root, false, None);
     Ok(short(&all, &programs))
 }
 
@@ -218,19 +220,25 @@ fn short(chosen: &[&Scenario], programs: &Programs) -> (Vec<Finding>, Vec<String
         places: SHORT_PLACES,
         short: true,
     };
+    // Those of the build that is there first.
+    let mut queue: Vec<_> = chosen.iter().enumerate().collect();
+    queue.sort_by_key(|(_, scenario)| scenario.build);
     let next = AtomicUsize::new(0);
     let tallies = Mutex::new(Vec::new());
     let worker = || {
-        while let Some((place, scenario)) = {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            chosen.get(place).map(|scenario| (place, scenario))
-        } {
+        while let Some(&(place, scenario)) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
             let tally = scenario.torture(programs, SEED, false, limits(scenario));
             let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
             tallies.push((place, tally));
         }
     };
     std::thread::scope(|scope| {
+        // The other build while scenarios of the first one run; what failed they say.
+        scope.spawn(|| {
+            for (_, scenario) in &queue {
+                programs.get(scenario.build).ok();
+            }
+        });
         for _ in 0..SHORT_AT_ONCE {
             scope.spawn(worker);
         }
@@ -280,7 +288,10 @@ impl Scenario {
         limits: Limits,
         tally: &mut Tally,
     ) {
-        let mut world = match World::new(programs, self.build, keep) {
+        let mut world = match programs
+            .get(self.build)
+            .and_then(|program| World::new(program, keep))
+        {
             Ok(world) => world,
             Err(trouble) => {
                 tally.other += 1;

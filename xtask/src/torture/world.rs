@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::binary::{Build, Programs};
+use super::binary::Program;
 use super::mirror::Mirror;
 use super::names;
 use super::process::{Ended, Process};
@@ -33,8 +33,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An empty world in the system's temporary directory, for the program `build`.
-    pub(crate) fn new(programs: &Programs, build: Build, keep: bool) -> Result<Self, Trouble> {
+    /// An empty world in the system's temporary directory, for `program`.
+    pub(crate) fn new(program: &Program, keep: bool) -> Result<Self, Trouble> {
         let directory = tempfile::Builder::new().prefix("ctx-torture-").tempdir()?;
         let root = Utf8PathBuf::from_path_buf(directory.path().to_owned())
             .map_err(|path| Trouble::Broken(format!("{} is not UTF-8", path.display())))?;
@@ -43,9 +43,9 @@ impl World {
         let mut world = Self {
             root,
             directory: Some(directory),
-            program: programs.of(build).to_owned(),
-            steps: programs.steps.clone(),
-            load: programs.load.clone(),
+            program: program.path.clone(),
+            steps: program.steps.clone(),
+            load: program.load.clone(),
             started: AtomicU64::new(0),
             confined: OnceLock::new(),
         };
