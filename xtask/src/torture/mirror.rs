@@ -90,6 +90,12 @@ impl Mirror {
         self.files.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Under which sequence an entry stands in it.
+    pub(crate) fn sequence_of(&self, id: &str) -> Option<u64> {
+        let mark = self.marks.iter().find(|mark| mark.id == id);
+        mark.map(|mark| mark.sequence)
+    }
+
     /// Names in the directory that are neither mirror files nor the state.
     pub(crate) fn left(&self) -> &[String] {
         &self.left

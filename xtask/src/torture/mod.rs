@@ -25,6 +25,7 @@ mod mirror;
 mod names;
 mod network;
 mod no_os_locks;
+mod outbox_steps;
 mod permissions;
 mod ports;
 mod prng;
@@ -74,7 +75,7 @@ struct Scenario {
     short: u64,
 }
 
-const SCENARIOS: [Scenario; 20] = [
+const SCENARIOS: [Scenario; 21] = [
     scenario("sync-killed", sync_killed::run, 30, 3),
     with_failpoints(scenario("sync-steps", sync_steps::killed, 0, u64::MAX)),
     with_failpoints(scenario("crowd-steps", crowd_steps::run, 15, 2)),
@@ -83,6 +84,7 @@ const SCENARIOS: [Scenario; 20] = [
     scenario("hub-killed", hub_killed::killed, 15, 1),
     scenario("hub-stopped", hub_killed::stopped, 10, 1),
     with_failpoints(scenario("hub-steps", hub_steps::run, 0, u64::MAX)),
+    with_failpoints(scenario("outbox-steps", outbox_steps::run, 0, u64::MAX)),
     scenario("network", network::run, 10, 2),
     scenario("damage", damage::run, 0, u64::MAX),
     scenario("permissions", permissions::run, 0, u64::MAX),

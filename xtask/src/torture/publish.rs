@@ -73,16 +73,24 @@ pub(crate) fn start(
     draft: &Draft,
     more: &[&str],
 ) -> Result<Process, Trouble> {
+    send(project, draft, &[&["--no-queue"], more].concat())
+}
+
+/// Starts publishing `draft` from `project`, to be queued when the hub is away.
+pub(crate) fn queue(project: &Project<'_>, draft: &Draft) -> Result<Process, Trouble> {
+    send(project, draft, &[])
+}
+
+fn send(project: &Project<'_>, draft: &Draft, more: &[&str]) -> Result<Process, Trouble> {
     let path = project.world.root().join(format!("logs/{}.text", draft.id));
     put(&path, draft.text.as_bytes())?;
     let args = [
         &["--json", "connect", "publish", draft.entry_type, "-"],
-        ["--no-queue", "--id", &draft.id].as_slice(),
+        ["--id", &draft.id].as_slice(),
         more,
     ]
     .concat();
-    let input = File::open(&path)?;
-    let process = project.start_on(&args, input)?;
+    let process = project.start_on(&args, File::open(&path)?)?;
     fs_err::remove_file(&path)?;
     Ok(process)
 }
