@@ -9,6 +9,7 @@ use ctx_config::paths::{self, ContextDir, MirrorDir, UserDir};
 use super::report::{Finding, FindingKind as Kind};
 use super::snapshot::{not_a_file, unreadable};
 use crate::connection::{Connection, ConnectionError, ConnectionErrorKind};
+use crate::outbox::{Outbox, Unusable, Why};
 use crate::types::EntryType;
 
 /// Permission bits that let others in, and that let others write.
@@ -109,6 +110,32 @@ fn not_a_folder(path: &Utf8Path) -> Option<Finding> {
 fn mode_beyond(path: &Utf8Path, bits: u32) -> Option<u32> {
     let mode = fs_err::symlink_metadata(path).ok()?.permissions().mode() & 0o7777;
     (mode & bits != 0).then_some(mode)
+}
+
+/// Looks at what waits for a hub.
+pub(super) fn outbox(context: &ContextDir) -> Vec<Finding> {
+    let outbox = Outbox::of(context);
+    match outbox.pending() {
+        Ok(pending) => pending.unusable.iter().map(unsendable).collect(),
+        Err(error) => {
+            let path = outbox.path();
+            let found = not_a_folder(path).unwrap_or_else(|| unreadable(path, &error));
+            let kind = Kind::Unsendable;
+            vec![Finding { kind, ..found }]
+        }
+    }
+}
+
+fn unsendable(file: &Unusable) -> Finding {
+    let what = match &file.why {
+        Why::Name => "is not a queued entry by its name".to_owned(),
+        why @ Why::Record(_) => format!("cannot be sent: {why}"),
+        why => {
+            let finding = unreadable(&file.path, why);
+            format!("cannot be sent: {}", finding.detail)
+        }
+    };
+    Finding::new(&file.path, Kind::Unsendable, what)
 }
 
 /// Looks at the connection file of a project and the key that seals it.

@@ -34,6 +34,7 @@ pub(super) struct Looked {
     snapshot: Snapshot,
     folder: Folder,
     connection: Vec<Finding>,
+    outbox: Vec<Finding>,
 }
 
 /// What is known of a type without reading its file.
@@ -68,6 +69,7 @@ pub(super) fn look(context: &ContextDir, user: Option<&UserDir>) -> Result<Looke
         snapshot: snapshot::take(&dir)?,
         folder: folder::look(&dir),
         connection: user.map_or_else(Vec::new, |user| folder::connection(context, user)),
+        outbox: folder::outbox(context),
         dir,
     })
 }
@@ -190,7 +192,7 @@ impl Looked {
             }
             Ok(_) => {}
         }
-        for finding in self.connection {
+        for finding in self.connection.into_iter().chain(self.outbox) {
             parts.findings.push(finding);
         }
     }

@@ -42,6 +42,8 @@ pub enum FindingKind {
     State,
     /// The connection file or its key cannot be used.
     Connection,
+    /// A file in the outbox that cannot be sent.
+    Unsendable,
     /// The hub's log is not the one that the mirror was made from.
     Diverged,
     /// Something that a killed process left.
@@ -73,6 +75,7 @@ impl FindingKind {
             Self::Unreadable => "unreadable",
             Self::State => "state",
             Self::Connection => "connection",
+            Self::Unsendable => "unsendable",
             Self::Diverged => "diverged",
             Self::Leftover => "leftover",
             Self::StaleLock => "stale-lock",
@@ -256,6 +259,12 @@ impl VerifyReport {
         {
             "put the right files back, or register this project again: `ctx connect register HUB \
              --token TOKEN --force`"
+        } else if self
+            .findings
+            .iter()
+            .all(|found| found.kind == FindingKind::Unsendable)
+        {
+            "publish anew what can be read of it, then move it away; nothing else is held up by it"
         } else if !matches!(self.hub, HubCheck::Compared(_))
             && self
                 .findings

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use camino::Utf8Path;
 
 use super::*;
+use crate::entry::{EntryDraft, EntryMeta};
+use crate::outbox::Outbox;
+use crate::types::EntryId;
 
 #[tokio::test]
 async fn a_directory_or_a_link_in_place_of_a_file_is_moved_aside() {
@@ -32,6 +35,37 @@ async fn what_nobody_knows_in_the_folder_is_told_and_moved_aside() {
         project.put(&project.context.mirror().path().join("notes.txt"), "mine");
     };
     finds_and_mends(plant, &told, &told, 1).await;
+}
+
+#[tokio::test]
+async fn a_file_in_the_outbox_that_cannot_be_sent_is_told_and_left_alone() {
+    let (hub, project) = mirrored().await;
+    let outbox = project.context.mirror().outbox();
+    let text = "waits".to_owned();
+    let id = EntryId::random().unwrap();
+    let draft = EntryDraft::new(id, Learning, text, 0, EntryMeta::default()).unwrap();
+    let queued = Outbox::of(&project.context).queue(&draft).unwrap();
+    assert_told(&verified(Some(&hub), &project).await, &[]);
+
+    let whole = fs::read_to_string(&queued.path).unwrap();
+    project.put(&queued.path, &whole[..whole.len() / 2]);
+    project.put(&outbox.path().join("notes.txt"), "mine");
+    let name = queued.path.file_name().unwrap();
+    let told = [
+        ("notes.txt", None, None, Kind::Unsendable),
+        (name, None, None, Kind::Unsendable),
+    ];
+    assert_told(&verified(Some(&hub), &project).await, &told);
+    let report = repaired(Some(&hub), &project).await;
+    assert_told(&report.after, &told);
+    assert_eq!(report.done, []);
+    assert!(queued.path.exists() && outbox.path().join("notes.txt").exists());
+    assert!(report.after.hint().unwrap().starts_with("publish anew"));
+
+    fs::remove_dir_all(outbox.path()).unwrap();
+    project.put(outbox.path(), "no folder");
+    let told = [(paths::OUTBOX_DIR, None, None, Kind::Unsendable)];
+    assert_told(&verified(Some(&hub), &project).await, &told);
 }
 
 #[tokio::test]
