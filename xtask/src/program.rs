@@ -86,12 +86,14 @@ fn compile(
 }
 
 /// Copies the program to a name of its own. A copy that runs is not written over: it is replaced.
+/// A process of its own writes it: a child that another thread starts meanwhile would hold a file
+/// that this process writes open, and a file that is open for writing cannot be run.
 fn keep(root: &Utf8Path, built: &Utf8Path, name: &str) -> Result<Utf8PathBuf, CheckError> {
     let folder = crate::deps::metadata(root)?.target_directory.join(COPIES);
     fs_err::create_dir_all(&folder)?;
     let copy = folder.join(name);
     let new = folder.join(format!("{name}.{}", std::process::id()));
-    fs_err::copy(built, &new)?;
+    run::capture(Command::new("cp").arg(built).arg(&new))?;
     fs_err::rename(&new, &copy)?;
     Ok(copy)
 }
@@ -130,10 +132,12 @@ mod tests {
     use crate::testing::Sandbox;
 
     fn script(sandbox: &Sandbox, name: &str, body: &str) -> Utf8PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
-        sandbox.write(name, &format!("#!/bin/sh\n{body}\n"));
         let path = sandbox.root().join(name);
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // As in `keep`: this process must not have it open for writing.
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", write, "sh", body, path.as_str()]);
+        run::capture(&mut shell).unwrap();
         path
     }
 
