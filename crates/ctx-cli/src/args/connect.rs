@@ -177,8 +177,8 @@ pub(crate) struct UnlockArgs {
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Reads every mirror file and compares each entry with the hub: edits, text \
-    that was not mirrored, duplicates, holes, forged entries, a damaged state. Takes no lock and \
-    changes nothing. The exit code is 7 when something was found, and 4 when nothing was but the \
+    that was not mirrored, duplicates, holes, forged entries, a damaged state, files in the \
+    outbox that cannot be sent. Takes no lock and changes nothing. The exit code is 7 when something was found, and 4 when nothing was but the \
     hub could not be reached.\n\n\
     With --repair the mirror is made whole, from the hub where entries are needed; what a person \
     wrote is kept beside it.\n\n\
