@@ -273,8 +273,11 @@ impl Scenario {
             if !more || !tally.is_clean() || tally.impossible.is_some() {
                 let seconds = started.elapsed().as_secs_f64();
                 println!(
-                    "-- {}: {} rounds in {seconds:.1} s",
-                    self.name, tally.rounds
+                    "-- {}: {} rounds, {} kills or faults, {} in {seconds:.1} s",
+                    self.name,
+                    tally.rounds,
+                    tally.faults,
+                    tally.faults_found(),
                 );
                 return tally;
             }

@@ -82,6 +82,9 @@ impl Tally {
         let words: Vec<_> = found
             .map(|(name, count)| format!("{count} {name}"))
             .collect();
+        if words.is_empty() {
+            return "nothing found".to_owned();
+        }
         words.join(", ")
     }
 
