@@ -123,6 +123,7 @@ pub(crate) struct Writer<'a> {
     project: Project<'a>,
     under_way: Vec<(String, Process)>,
     next: u64,
+    small: bool,
     pub(crate) ledger: Ledger,
 }
 
@@ -133,8 +134,15 @@ impl<'a> Writer<'a> {
             project,
             under_way: Vec::new(),
             next: 1,
+            small: false,
             ledger: Ledger::new(),
         }
+    }
+
+    /// Publishes no large entries from now on, but for those of [`Writer::fill`]: what is mirrored
+    /// from nothing in each of many rounds must not grow with them.
+    pub(crate) const fn keep_small(&mut self) {
+        self.small = true;
     }
 
     /// The project that publishes.
@@ -146,7 +154,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn begin(&mut self, count: u64, prng: &mut Prng) -> Result<(), Trouble> {
         for _ in 0..count {
             let id = self.id();
-            let draft = match prng.once_in(12) {
+            let draft = match !self.small && prng.once_in(12) {
                 true => Draft::large(id, prng),
                 false => Draft::random(id, prng),
             };

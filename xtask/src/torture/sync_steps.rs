@@ -56,6 +56,7 @@ fn run(episode: &mut Episode<'_>, means: Means) -> Result<(), Trouble> {
         since_check: 0,
     };
     scene.stage.writer.fill(4, 1, &mut episode.prng)?;
+    scene.stage.writer.keep_small();
     scene.stage.check(episode)?;
     let names = steps::of(episode.world, &PARTS)?;
     let times = if episode.limits.short { 1 } else { MANY };
