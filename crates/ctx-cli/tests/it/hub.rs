@@ -408,9 +408,13 @@ fn a_lock_of_a_data_directory_whose_holder_cannot_be_told_is_explained_and_remov
     let world = World::new();
     let hub = world.hub();
     let data = hub.data.clone();
+    let dir = data.path().as_str();
+    let alive = world.ctx(&["hub", "unlock", "--data-dir", dir]);
+    assert_eq!(alive.code, 3, "{}", alive.show());
+    let stop = format!("hint: stop it with `ctx hub stop --data-dir {dir}`\n");
+    assert!(alive.stderr.ends_with(&stop), "{}", alive.show());
     hub.stop(&world);
     put(&data.lock(), b"");
-    let dir = data.path().as_str();
     let start = world.ctx(&["hub", "start", "--port", "0", "--data-dir", dir]);
     assert_snapshot!(start.show(), @r#"
     exit 3

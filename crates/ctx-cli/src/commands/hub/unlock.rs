@@ -28,6 +28,10 @@ pub(super) fn run(args: &HubUnlockArgs, cx: &Cx) -> Result<UnlockReport, CliErro
 
 fn explained(data: &DataDir, error: LockError) -> CliError {
     match &error {
+        LockError::Held { .. } => {
+            let hint = format!("stop it with `ctx hub stop --data-dir {}`", data.path());
+            CliError::of(Exit::Busy, error, Some(hint))
+        }
         LockError::HeldByExistence { id, .. } => {
             let hint = how_to_unlock(data, id);
             CliError::of(Exit::Busy, error, Some(hint))
