@@ -6,6 +6,8 @@
     reason = "tests panic to fail"
 )]
 
+#[cfg(feature = "server")]
+mod attack;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "fuzzing")]

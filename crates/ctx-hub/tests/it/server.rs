@@ -1,7 +1,7 @@
 //! The hub's service, from outside: a peer that is not our client, down to the bytes.
 
 pub(crate) mod hub;
-mod peer;
+pub(crate) mod peer;
 
 mod admin;
 mod json;

@@ -36,9 +36,16 @@ struct Opened {
 impl TestHub {
     /// A hub in a temporary directory.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// A hub in a temporary directory that runs as `change` has set it.
+    pub(crate) fn start_with(change: impl FnOnce(&mut HubConfig)) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(temp.path().join("data")).unwrap();
-        let mut hub = Self::start_in(&path);
+        let mut config = HubConfig::new(DataDir::new(path), VERSION);
+        change(&mut config);
+        let mut hub = Self::try_start(config).unwrap();
         hub._temp = Some(temp);
         hub
     }

@@ -81,7 +81,8 @@ impl Peer {
         Self::over(UnixStream::connect(path).await.unwrap()).await
     }
 
-    async fn over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    /// A connection over what is open already: TLS, a pipe in memory.
+    pub(crate) async fn over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (send, connection) = h2::client::handshake(io).await.unwrap();
         tokio::spawn(async move { connection.await.ok() });
         Self { send }
@@ -140,9 +141,21 @@ impl Peer {
     pub(crate) async fn try_json(&self, path: &str, token: &str, message: &str) -> Option<Answer> {
         let bearer = format!("Bearer {token}");
         let headers = [("content-type", JSON), ("authorization", &bearer)];
+        self.try_raw(path, &headers, frame(message.as_bytes()))
+            .await
+    }
+
+    /// As [`Peer::raw`], for a call that may be reset and for a small body: `None` when it was, or
+    /// the connection ended.
+    pub(crate) async fn try_raw(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Option<Answer> {
         let mut send = self.send.clone().ready().await.ok()?;
-        let (response, mut stream) = send.send_request(request(path, &headers), false).ok()?;
-        stream.send_data(frame(message.as_bytes()), true).ok()?;
+        let (response, mut stream) = send.send_request(request(path, headers), false).ok()?;
+        stream.send_data(body.into(), true).ok()?;
         let (parts, mut body) = patient(response).await.ok()?.into_parts();
         let mut bytes = Vec::new();
         while let Some(chunk) = patient(body.data()).await {

@@ -1,0 +1,17 @@
+//! Attacks by hand: what a hostile peer may send to a hub, and what it may cost.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `raw` | a client that writes HTTP/2 frames by hand, over any stream and at any pace |
+//! | `guest` | a client that behaves, to show that it is served meanwhile and afterwards |
+//! | `parser` | bytes, frames and requests that no client of ours sends |
+//!
+//! Requests that are well formed and odd all the same are written by [`crate::server::peer::Peer`],
+//! which is HTTP/2 by the crate `h2`, with any path, metadata and body.
+
+mod guest;
+pub(crate) mod raw;
+
+mod parser;
+
+pub(crate) use self::guest::{Guest, still_serves};
