@@ -159,6 +159,9 @@ pub const TITLE_MAX_CHARS: usize = 200;
 /// Calls and streams that a hub answers at the same time on one connection.
 pub const CONNECTION_MAX_CALLS: u32 = 256;
 
+/// How long the handshake of a connection may take, before HTTP/2 begins on it.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
 /// How often a hub pings a connection, to find a peer that vanished without a word.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 

@@ -10,13 +10,14 @@ use ctx_config::wire::{ADMIN_SERVICE, SERVICE};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tonic::service::Routes;
-use tonic::transport::{self, Server};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::Door;
-use super::incoming::{Accept, connections};
+use super::connection::Serving;
+use super::incoming::{Clear, Closing, serve};
+use super::proxies::TrustedProxies;
 use super::router::Router;
 use super::shared::Shared;
 use crate::wire::FILE_DESCRIPTOR_SET;
@@ -25,55 +26,44 @@ use crate::wire::FILE_DESCRIPTOR_SET;
 pub(super) struct Doors {
     pub(super) network: TcpListener,
     pub(super) socket: UnixListener,
+    pub(super) proxies: Arc<TrustedProxies>,
 }
 
 impl Doors {
     /// Serves both doors until `told`, then drains them: health says so, streams end, no
     /// connection is accepted, calls under way finish within `limit`.
-    ///
-    /// # Errors
-    /// A door that closed by itself, with what tonic says of it.
     pub(super) async fn serve(
         self,
         hub: &Arc<Shared>,
         told: impl Future<Output = ()>,
         limit: Duration,
-    ) -> Result<(), Option<transport::Error>> {
+    ) {
         let (stop, sever) = (watch::Sender::new(false), watch::Sender::new(false));
         let health = HealthReporter::new();
         set_health(&health, ServingStatus::Serving).await;
         let others = others(&health);
-        let router = |door| Router::new(Arc::clone(hub), door, others.clone());
-        let network = serve_door(self.network, router(Door::Network), &stop, &sever);
-        let socket = serve_door(self.socket, router(Door::Socket), &stop, &sever);
-        let mut servers = pin!(async { tokio::try_join!(network, socket).map(drop) });
+        let serving = |door| Serving {
+            router: Router::new(Arc::clone(hub), door, others.clone()),
+            handshake: Clear,
+            proxies: Arc::clone(&self.proxies),
+        };
+        let closing = || Closing {
+            stop: stop.subscribe(),
+            sever: sever.subscribe(),
+        };
+        let network = serve(self.network, serving(Door::Network), closing());
+        let socket = serve(self.socket, serving(Door::Socket), closing());
+        let mut servers = pin!(async { tokio::join!(network, socket) });
         tokio::select! {
-            ended = &mut servers => return Err(ended.err()),
+            _ = &mut servers => {}
             () = told => tracing::info!("draining"),
         }
         set_health(&health, ServingStatus::NotServing).await;
         hub.streams.end_all();
         stop.send_replace(true);
         end_health_watches(&health).await;
-        drain(servers, hub, &sever, limit).await.map_err(Some)
+        drain(servers, hub, &sever, limit).await;
     }
-}
-
-/// Serves what comes in at one door until told to stop and every connection is closed.
-async fn serve_door(
-    listener: impl Accept,
-    router: Router,
-    stop: &watch::Sender<bool>,
-    sever: &watch::Sender<bool>,
-) -> Result<(), transport::Error> {
-    let mut stopped = stop.subscribe();
-    let stopped = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-    Server::builder()
-        .max_concurrent_streams(limits::CONNECTION_MAX_CALLS)
-        .http2_keepalive_interval(Some(limits::PING_INTERVAL))
-        .http2_keepalive_timeout(Some(limits::PING_TIMEOUT))
-        .serve_with_incoming_shutdown(router, connections(listener, sever.subscribe()), stopped)
-        .await
 }
 
 /// Waits until every connection is closed. What is left is cut off `limit` after the beginning, or
@@ -83,18 +73,18 @@ async fn drain<F: Future>(
     hub: &Shared,
     sever: &watch::Sender<bool>,
     limit: Duration,
-) -> F::Output {
+) {
     let answered = async {
         hub.calls.none_left().await;
         tokio::time::sleep(limits::DRAIN_GRACE).await;
     };
     tokio::select! {
-        ended = &mut servers => return ended,
+        _ = &mut servers => return,
         _ = tokio::time::timeout(limit, answered) => {}
     }
     tracing::warn!("cutting off the connections that are left");
     sever.send_replace(true);
-    servers.await
+    servers.await;
 }
 
 /// Health and reflection, and `UNIMPLEMENTED` for whatever else is asked.

@@ -79,14 +79,6 @@ pub enum HubError {
         /// What the system said.
         source: io::Error,
     },
-    /// The server ended by itself.
-    #[error("the server on {address} ended")]
-    Server {
-        /// Where it listened.
-        address: String,
-        /// Why.
-        source: Option<tonic::transport::Error>,
-    },
 }
 
 /// What kind of trouble a [`HubError`] is.
@@ -143,7 +135,7 @@ impl HubError {
             )),
             Self::Write(source) => source.hint(),
             Self::Store { source, .. } => source.hint(),
-            Self::Random(_) | Self::Io { .. } | Self::Server { .. } => None,
+            Self::Random(_) | Self::Io { .. } => None,
         }
     }
 

@@ -1,140 +1,221 @@
-//! Connections: accepted one by one, and cut off when a stopping hub has waited long enough.
+//! Connections as they come in: each is a task of its own from the moment it was accepted, so that
+//! none holds up the next.
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ctx_config::limits;
-use futures_util::stream::{self, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tonic::transport::server::Connected;
+use tokio::task::JoinSet;
+
+use super::connection::Serving;
+use super::peer::Peer;
+
+/// What carries the bytes of a connection.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
 /// Something that connections come from.
 pub(super) trait Accept: Send {
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Io: Io;
 
-    /// The next connection.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+    /// The next connection and where it comes from.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Io = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        // Messages are small, and somebody waits for each.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        // Messages are small, and somebody waits for each. Where it cannot be had (a peer that is
+        // gone already), serving the connection will tell.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        Ok((stream, Some(address)))
     }
 }
 
 impl Accept for UnixListener {
     type Io = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(UnixListener::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+        Ok((UnixListener::accept(self).await?.0, None))
     }
 }
 
-/// The connections of `listener`, each cut off once `severed` says so.
-pub(super) fn connections<L: Accept>(
+/// What is done on a connection before HTTP/2 begins on it. Runs on the connection's own task,
+/// within the time that there is for it.
+pub(super) trait Handshake<I>: Clone + Send + Sync + 'static {
+    type Io: Io;
+
+    /// The connection as it is after the handshake, and what is then known of its peer.
+    fn shake(&self, io: I, peer: Peer)
+    -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
+}
+
+/// No handshake: HTTP/2 begins with the first byte, in the clear.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clear;
+
+impl<I: Io> Handshake<I> for Clear {
+    type Io = I;
+
+    async fn shake(&self, io: I, peer: Peer) -> io::Result<(I, Peer)> {
+        Ok((io, peer))
+    }
+}
+
+/// When a door stops: first it accepts no more connections, then it cuts off those that are left.
+pub(super) struct Closing {
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) sever: watch::Receiver<bool>,
+}
+
+/// Serves what comes in at `listener` until told to stop and every connection is closed or cut off.
+/// Dropping the future cuts them off at once.
+pub(super) async fn serve<L: Accept, H: Handshake<L::Io>>(
     listener: L,
-    severed: watch::Receiver<bool>,
-) -> impl Stream<Item = io::Result<Connection<L::Io>>> {
-    stream::unfold((listener, severed), |(listener, severed)| async move {
-        loop {
-            match listener.accept().await {
-                Ok(io) => {
-                    let connection = Connection::new(io, severed.clone());
-                    return Some((Ok(connection), (listener, severed)));
-                }
-                Err(error) => {
-                    // The next one may do better; without the pause, a lack of file descriptors
-                    // would keep a processor busy with failing.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
-                }
+    serving: Serving<H>,
+    mut closing: Closing,
+) {
+    let serving = Arc::new(serving);
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = told(&mut closing.stop) => break,
+            Some(_) = open.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((io, address)) => {
+                let stop = closing.stop.clone();
+                open.spawn(Arc::clone(&serving).connection(io, address, stop));
             }
-        }
-    })
-}
-
-/// A connection that can be cut off from this side.
-pub(super) struct Connection<I> {
-    io: I,
-    severed: Pin<Box<dyn Future<Output = ()> + Send>>,
-    cut: bool,
-}
-
-impl<I: Unpin> Connection<I> {
-    fn new(io: I, mut severed: watch::Receiver<bool>) -> Self {
-        // The sender going away means the same: nobody serves this connection any more.
-        let severed = async move { drop(severed.wait_for(|cut| *cut).await) };
-        Self {
-            io,
-            severed: Box::pin(severed),
-            cut: false,
+            Err(error) => failed_to_accept(&error).await,
         }
     }
+    // Whoever dials from now on is refused by the system.
+    drop(listener);
+    tokio::select! {
+        () = async { while open.join_next().await.is_some() {} } => return,
+        () = told(&mut closing.sever) => {}
+    }
+    open.shutdown().await;
+}
 
-    /// The connection itself, unless it has been cut off.
-    fn io(self: Pin<&mut Self>, context: &mut Context<'_>) -> io::Result<Pin<&mut I>> {
-        let this = self.get_mut();
-        if !this.cut {
-            this.cut = this.severed.as_mut().poll(context).is_ready();
+/// Waits until `flag` is set; its sender going away means the same.
+pub(super) async fn told(flag: &mut watch::Receiver<bool>) {
+    drop(flag.wait_for(|told| *told).await);
+}
+
+/// The next one may do better. Without the pause, a lack of file descriptors would keep a processor
+/// busy with failing; a peer that was gone before it was accepted is no reason for one.
+async fn failed_to_accept(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        tracing::debug!(%error, "a connection was gone before it was accepted");
+        return;
+    }
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use camino::Utf8Path;
+    use ctx_config::paths::DataDir;
+    use tonic::service::Routes;
+
+    use super::super::admin::Door;
+    use super::super::router::Router;
+    use super::super::shared::{About, Shared};
+    use super::*;
+    use crate::secret::AdminToken;
+    use crate::store::SqliteStore;
+
+    /// A handshake that never comes to its end on the first connection.
+    #[derive(Clone, Default)]
+    struct StuckOnce(Arc<AtomicUsize>);
+
+    impl<I: Io> Handshake<I> for StuckOnce {
+        type Io = I;
+
+        async fn shake(&self, io: I, peer: Peer) -> io::Result<(I, Peer)> {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok((io, peer.encrypted()))
         }
-        if this.cut {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        Ok(Pin::new(&mut this.io))
-    }
-}
-
-impl<I> Connected for Connection<I> {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Connection<I> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.io(context)?.poll_read(context, buffer)
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Connection<I> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.io(context)?.poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io(context)?.poll_flush(context)
+    fn router(data_dir: &Utf8Path) -> Router {
+        let (store, _) = SqliteStore::open(&DataDir::new(data_dir)).unwrap();
+        let about = About {
+            version: String::new(),
+            pid: 0,
+            started_at: 0,
+            addresses: Vec::new(),
+            data_dir: data_dir.to_owned(),
+        };
+        let hub = Shared::new(store, &AdminToken::random().unwrap(), about);
+        Router::new(Arc::new(hub), Door::Network, Routes::default())
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io(context)?.poll_shutdown(context)
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), future)
+            .await
+            .expect("it takes too long")
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.io(context)?.poll_write_vectored(context, slices)
-    }
+    #[tokio::test]
+    async fn a_handshake_that_does_not_end_holds_up_neither_the_next_connection_nor_the_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let handshake = StuckOnce::default();
+        let serving = Serving {
+            router: router(Utf8Path::from_path(temp.path()).unwrap()),
+            handshake: handshake.clone(),
+            proxies: Arc::default(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, sever) = (watch::Sender::new(false), watch::Sender::new(false));
+        let closing = Closing {
+            stop: stop.subscribe(),
+            sever: sever.subscribe(),
+        };
+        let served = tokio::spawn(serve(listener, serving, closing));
 
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        let _stuck = TcpStream::connect(address).await.unwrap();
+        soon(async {
+            while handshake.0.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let next = TcpStream::connect(address).await.unwrap();
+        let (send, connection) = soon(h2::client::handshake(next)).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let mut send = soon(send.ready()).await.unwrap();
+        let request = http::Request::post("http://hub/nothing").body(()).unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        soon(response).await.unwrap();
+
+        stop.send_replace(true);
+        soon(driven).await.unwrap().unwrap();
+        assert!(!served.is_finished(), "the stuck one is still there");
+        sever.send_replace(true);
+        soon(served).await.unwrap();
     }
 }

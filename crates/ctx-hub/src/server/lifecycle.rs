@@ -8,12 +8,14 @@ use std::time::Duration;
 use ctx_config::limits;
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::claim::Claim;
 use super::doors::Doors;
 use super::error::HubError;
+use super::proxies::TrustedProxies;
 use super::shared::{About, Shared};
 use super::status::report;
 use crate::secret::AdminToken;
@@ -30,6 +32,8 @@ pub struct HubConfig {
     pub version: String,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
     pub drain: Duration,
+    /// Whose word counts for whom they ask: the networks of proxies that the operator runs.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl HubConfig {
@@ -40,6 +44,7 @@ impl HubConfig {
             data_dir,
             version: version.into(),
             drain: limits::DRAIN_LIMIT,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -159,19 +164,19 @@ impl Hub {
         let doors = Doors {
             network: self.tcp,
             socket: self.socket,
+            proxies: Arc::new(TrustedProxies::new(self.config.trusted_proxies)),
         };
         // Ends with this future, whatever that ends with.
         let mut following = JoinSet::new();
         let recent = Arc::clone(&self.shared.recent);
         following.spawn(async move { recent.follow().await });
-        let served = doors.serve(&self.shared, told, self.config.drain).await;
+        doors.serve(&self.shared, told, self.config.drain).await;
         drop(following);
-        let served = served.map_err(|source| HubError::Server { address, source });
         let closed = self.shared.store.close().await;
         let closed = closed.map_err(|source| store_failed(&dir, source));
         let released = self.claim.release();
         tracing::info!("stopped");
-        first_error([served, closed, released])
+        first_error([closed, released])
     }
 }
 

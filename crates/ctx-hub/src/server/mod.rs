@@ -6,6 +6,8 @@
 //! | a request passes | which |
 //! |---|---|
 //! | `incoming` | accepts connections, at the address of the hub and on the admin socket |
+//! | `connection` | serves one connection, from its handshake to its end |
+//! | `peer` | says who is at the other end |
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
@@ -23,6 +25,8 @@ mod admin;
 mod auth;
 mod call;
 mod claim;
+mod connection;
+mod deadline;
 mod doors;
 mod encoding;
 mod error;
@@ -33,6 +37,8 @@ mod known;
 mod lifecycle;
 mod offline;
 mod outgoing;
+mod peer;
+mod proxies;
 mod recent;
 mod room;
 mod router;

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,8 +24,9 @@ use super::call::{Call, ClientCall, OpenCall, OperatorCall};
 use super::encoding::Encoding;
 use super::fanout::Wanted;
 use super::handler::{Format, streaming, unary};
+use super::peer::Peer;
 use super::shared::Shared;
-use super::{service, status};
+use super::{deadline, service, status};
 use crate::wire::generated as wire;
 
 type HttpRequest = http::Request<Body>;
@@ -53,11 +55,15 @@ impl Router {
     }
 
     async fn route(self, request: HttpRequest) -> HttpResponse {
+        let limit = deadline::named(request.headers());
         match Call::at(request.uri().path()) {
-            Some(call) => self.answer(call, request).await,
+            Some(call) => deadline::within(limit, self.answer(call, request)).await,
             None => {
-                let Ok(response) = self.others.oneshot(request).await;
-                response
+                let answering = async {
+                    let Ok(response) = self.others.oneshot(request).await;
+                    response
+                };
+                deadline::within(limit, answering).await
             }
         }
     }
@@ -65,6 +71,7 @@ impl Router {
     /// Answers one of our calls and writes its line in the log.
     async fn answer(&self, call: Call, request: HttpRequest) -> HttpResponse {
         let started = Instant::now();
+        let address = client_address(&request);
         let _running = self.hub.calls.begin();
         let encoding = match Encoding::of(request.headers()) {
             Ok(encoding) => encoding,
@@ -93,7 +100,9 @@ impl Router {
         // A stream that was opened writes its line when it is over.
         if code != Code::Ok || !call.is_stream() {
             let client = client.as_ref().map(tracing::field::display);
-            tracing::info!(?call, client, ?code, duration = ?started.elapsed(), "call answered");
+            let address = address.as_ref().map(tracing::field::display);
+            let duration = started.elapsed();
+            tracing::info!(?call, client, address, ?code, ?duration, "call answered");
         }
         response
     }
@@ -205,6 +214,12 @@ impl Router {
             response.headers_mut().insert(HUB_ID_HEADER, id);
         }
     }
+}
+
+/// The address of whoever sent `request`; `None` on the admin socket.
+fn client_address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>()?;
+    peer.client_address(request.headers())
 }
 
 impl Service<HttpRequest> for Router {
