@@ -96,7 +96,7 @@ pub(crate) fn run(command: Command, cx: &Cx) -> Result<Exit, CliError> {
         }
         Command::Demo => block_on(Threads::Many, demo::run(cx)),
         Command::Connect(command) => block_on(Threads::One, connect::run(command, cx)),
-        Command::Hub(Hub::Start(args)) if !args.daemon => {
+        Command::Hub(Hub::Start(args)) if !args.daemon && !args.check => {
             hub::start::prepare(&args)?;
             block_on(Threads::Many, hub::start::run(&args, cx))
         }

@@ -13,7 +13,7 @@ use crate::ui::Screen;
 ///
 /// A filter in the environment that is none is warned of, and counts for nothing.
 pub(crate) fn start(args: &Args, env: &Environment, screen: &Screen) {
-    let serves = matches!(args.command, Command::Hub(Hub::Start(_)));
+    let serves = matches!(&args.command, Command::Hub(Hub::Start(start)) if !start.check);
     let level = match (args.global.verbose, serves) {
         (0, false) => "off",
         (0, true) => "warn",

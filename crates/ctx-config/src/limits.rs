@@ -176,3 +176,36 @@ pub const VERIFY_MAX_FINDINGS: usize = 10_000;
 
 /// How long a verification looks again at a mirror that changes while it is looked at.
 pub const VERIFY_SNAPSHOT_WAIT: Duration = Duration::from_secs(30);
+
+/// Largest settings file that a hub reads, in bytes.
+pub const SETTINGS_FILE_MAX_BYTES: u64 = 262_144;
+
+/// Entries that one client may publish in a second over a long time, unless the settings say so.
+pub const CLIENT_ENTRIES_PER_SECOND: u32 = 50;
+
+/// Entries that one client may publish at once, unless the settings say so: a whole outbox.
+pub const CLIENT_ENTRIES_BURST: u32 = 10_000;
+
+/// Bytes that one client may publish in a second over a long time, unless the settings say so.
+pub const CLIENT_BYTES_PER_SECOND: u64 = 2_097_152;
+
+/// Bytes that one client may publish at once, unless the settings say so: a whole outbox.
+pub const CLIENT_BURST_BYTES: u64 = 67_108_864;
+
+/// Bytes that one client may publish in a day (UTC), unless the settings say so.
+pub const CLIENT_DAILY_BYTES: u64 = 1_073_741_824;
+
+/// `Listen` streams that one client may have open, unless the settings say so.
+pub const CLIENT_LISTENERS: u32 = 64;
+
+/// `Sync` streams that one client may have open, unless the settings say so.
+pub const CLIENT_SYNCS: u32 = 64;
+
+/// `Listen` streams that all clients together may have open, unless the settings say so.
+pub const HUB_LISTENERS: u32 = 20_000;
+
+/// Failed attempts to prove who one is that an address has at once, unless the settings say so.
+pub const ADDRESS_FAILURES_BURST: u32 = 30;
+
+/// Failed attempts that an address gets back in a minute, unless the settings say so.
+pub const ADDRESS_FAILURES_PER_MINUTE: u32 = 6;

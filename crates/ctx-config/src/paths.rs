@@ -88,6 +88,9 @@ pub const ADMIN_SOCKET_FILE: &str = "admin.sock";
 /// In a data directory: the log of a hub that runs in the background.
 pub const HUB_LOG_FILE: &str = "hub.log";
 
+/// In a data directory: the settings of its hub, which an operator writes.
+pub const HUB_SETTINGS_FILE: &str = "hub.toml";
+
 /// In a data directory: the embedded store.
 pub const STORE_FILE: &str = "hub.db";
 
@@ -301,6 +304,12 @@ impl DataDir {
     #[must_use]
     pub fn log(&self) -> Utf8PathBuf {
         self.path.join(HUB_LOG_FILE)
+    }
+
+    /// The settings of the hub.
+    #[must_use]
+    pub fn settings(&self) -> Utf8PathBuf {
+        self.path.join(HUB_SETTINGS_FILE)
     }
 
     /// The embedded store.

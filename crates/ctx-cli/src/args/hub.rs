@@ -70,6 +70,7 @@ pub(crate) struct DataDirArgs {
     Examples:\n  \
     ctx hub start\n  \
     ctx hub start --port 0\n  \
+    ctx hub start --config /etc/ctx/hub.toml --check\n  \
     ctx hub start --bind 10.0.0.7:9900 --data-dir /var/lib/ctx --daemon"
 )]
 pub(crate) struct StartArgs {
@@ -86,11 +87,17 @@ pub(crate) struct StartArgs {
     pub(crate) port: Option<u16>,
     #[command(flatten)]
     pub(crate) at: DataDirArgs,
+    /// The settings file (default: hub.toml in the data directory, if there is one)
+    #[arg(long, value_name = "FILE", value_parser = types::path())]
+    pub(crate) config: Option<Utf8PathBuf>,
+    /// Check what a start would read and print the settings in effect; start nothing
+    #[arg(long, conflicts_with = "daemon")]
+    pub(crate) check: bool,
     /// Serve in the background; return once the hub answers
     #[arg(long)]
     pub(crate) daemon: bool,
     /// Become the background process that --daemon started
-    #[arg(long, hide = true, conflicts_with = "daemon")]
+    #[arg(long, hide = true, conflicts_with_all = ["daemon", "check"])]
     pub(crate) detached: bool,
 }
 

@@ -3,6 +3,7 @@
 use ctx_hub::client::{ClientError, ClientErrorKind};
 use ctx_hub::connection::{ConnectionError, ConnectionErrorKind};
 use ctx_hub::outbox::PublishError;
+use ctx_hub::server::settings::SettingsError;
 use ctx_hub::server::{HubError, HubErrorKind};
 use ctx_hub::sync::{SyncError, SyncErrorKind};
 use ctx_io::{LockError, PathError, ReadError, WriteError};
@@ -96,6 +97,16 @@ pub(super) fn hub(error: HubError) -> CliError {
         HubErrorKind::Usage => Exit::Usage,
         HubErrorKind::Damaged => Exit::Damaged,
         _ => Exit::Failed,
+    };
+    let hint = error.hint();
+    CliError::of(exit, error, hint)
+}
+
+/// Settings that cannot be used.
+pub(super) fn settings(error: SettingsError) -> CliError {
+    let exit = match error {
+        SettingsError::Read(_) => Exit::Failed,
+        _ => Exit::Usage,
     };
     let hint = error.hint();
     CliError::of(exit, error, hint)

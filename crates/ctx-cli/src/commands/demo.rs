@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, ContextDir, DataDir};
 use ctx_hub::client::HubAddress;
 use ctx_hub::secret::AdminToken;
+use ctx_hub::server::settings::Settings;
 use ctx_hub::types::EntryType;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -101,7 +102,7 @@ impl<'a> Story<'a> {
         let data = DataDir::new(self.root.join(paths::HUB_DATA_DIR));
         let cx = self.cx_at(&self.root.clone());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (hub, report) = start::open(loopback, &data, &cx).await?;
+        let (hub, report) = start::open(loopback, &data, Settings::default(), &cx).await?;
         let command = format!("ctx hub start --port 0 --data-dir {}", data.path());
         self.step(None, command, &report)?;
         let hub_addr = report.address.parse::<HubAddress>();

@@ -1,5 +1,6 @@
 //! `ctx hub`: serves a hub and looks after it.
 
+mod check;
 mod clients;
 mod daemon;
 mod health;
@@ -21,6 +22,7 @@ use crate::exit::Exit;
 /// What it failed with.
 pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
     match command {
+        Hub::Start(args) if args.check => cx.screen.show(&check::run(&args, cx)?)?,
         Hub::Start(args) if args.daemon => cx.screen.show(&daemon::run(&args, cx).await?)?,
         Hub::Start(args) => return start::run(&args, cx).await,
         Hub::Stop(args) => cx.screen.show(&stop::run(&args, cx).await?)?,

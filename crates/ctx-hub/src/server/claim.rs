@@ -58,12 +58,10 @@ impl Claim {
 
     /// The admin token, made when there is none.
     pub(super) fn admin_token(&self) -> Result<AdminToken, HubError> {
-        let path = self.dir.admin_token();
-        let found = read_private(&path, TOKEN_FILE_MAX_BYTES).map_err(HubError::ReadToken)?;
-        if let Some(bytes) = found.map(Zeroizing::new) {
-            return AdminToken::parse(&String::from_utf8_lossy(&bytes))
-                .map_err(|source| HubError::NoToken { path, source });
+        if let Some(token) = read_token(&self.dir)? {
+            return Ok(token);
         }
+        let path = self.dir.admin_token();
         let token = AdminToken::random().map_err(HubError::Random)?;
         let line = Zeroizing::new(format!("{}\n", token.expose()));
         let mode = atomic::Mode::Exactly(paths::PRIVATE_FILE_MODE);
@@ -123,6 +121,26 @@ impl Drop for Claim {
             tracing::warn!(%error, "the data directory is not tidy");
         }
     }
+}
+
+/// Looks at a data directory that may be another hub's, or not made yet, and changes nothing.
+pub(super) fn check(dir: &DataDir) -> Result<(), HubError> {
+    if dir.path().symlink_metadata().is_ok() {
+        // It is there, so that nothing is made.
+        create(dir.path())?;
+    }
+    read_token(dir).map(drop)
+}
+
+/// The admin token, if there is one.
+fn read_token(dir: &DataDir) -> Result<Option<AdminToken>, HubError> {
+    let path = dir.admin_token();
+    let found = read_private(&path, TOKEN_FILE_MAX_BYTES).map_err(HubError::ReadToken)?;
+    let token = found.map(Zeroizing::new).map(|bytes| {
+        AdminToken::parse(&String::from_utf8_lossy(&bytes))
+            .map_err(|source| HubError::NoToken { path, source })
+    });
+    token.transpose()
 }
 
 fn create(path: &Utf8Path) -> Result<(), HubError> {

@@ -16,6 +16,7 @@ use super::claim::Claim;
 use super::doors::Doors;
 use super::error::HubError;
 use super::proxies::TrustedProxies;
+use super::settings::Settings;
 use super::shared::{About, Shared};
 use super::status::report;
 use crate::secret::AdminToken;
@@ -28,6 +29,8 @@ use crate::types::HubId;
 pub struct HubConfig {
     /// Where it keeps everything.
     pub data_dir: DataDir,
+    /// What an operator may set.
+    pub settings: Settings,
     /// The version of the program, which it reports to operators.
     pub version: String,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
@@ -37,11 +40,12 @@ pub struct HubConfig {
 }
 
 impl HubConfig {
-    /// A hub in `data_dir`, with the usual limits.
+    /// A hub in `data_dir`, with the default settings.
     #[must_use]
     pub fn new(data_dir: DataDir, version: impl Into<String>) -> Self {
         Self {
             data_dir,
+            settings: Settings::default(),
             version: version.into(),
             drain: limits::DRAIN_LIMIT,
             trusted_proxies: Vec::new(),

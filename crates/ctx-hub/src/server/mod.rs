@@ -24,6 +24,7 @@
 mod admin;
 mod auth;
 mod call;
+mod check;
 mod claim;
 mod connection;
 mod deadline;
@@ -43,10 +44,12 @@ mod recent;
 mod room;
 mod router;
 mod service;
+pub mod settings;
 mod shared;
 mod status;
 mod streams;
 
+pub use check::check;
 pub use error::{HubError, HubErrorKind};
 pub use lifecycle::{Hub, HubConfig};
 pub use offline::{OfflineHub, open_offline};

@@ -13,6 +13,7 @@ use ctx_hub::client::{AdminClient, HubHealth, Timeouts};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::start;
 use crate::args::StartArgs;
 use crate::commands::{Cx, convert};
 use crate::env;
@@ -53,6 +54,8 @@ impl Report for DaemonReport {
 /// time, and is ended.
 pub(super) async fn run(args: &StartArgs, cx: &Cx) -> Result<DaemonReport, CliError> {
     let data = cx.env.data_dir(args.at.data_dir.as_deref())?;
+    // Said here rather than in its log, and before anything is made.
+    start::settings(args, &data)?;
     let is_new = !data.admin_token().exists();
     make_private(data.path())?;
     let (log, before) = open_log(&data)?;
@@ -124,6 +127,10 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         CliError::new(Exit::Failed, format!("cannot start {program}")).because(error)
     };
     let also = log.try_clone().map_err(failed)?;
+    let config = args
+        .config
+        .iter()
+        .flat_map(|file| ["--config", file.as_str()]);
     Command::new(&program)
         .args(["hub", "start", "--detached", "--color", "never"])
         .args(std::iter::repeat_n("--verbose", cx.verbose.into()))
@@ -131,6 +138,7 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         .arg(args.address().to_string())
         .arg("--data-dir")
         .arg(data.path())
+        .args(config)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use camino::Utf8PathBuf;
 use ctx_config::paths::DataDir;
+use ctx_hub::server::settings::Settings;
 use ctx_hub::server::{Hub, HubConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -76,7 +77,8 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     let data = cx.env.data_dir(args.at.data_dir.as_deref())?;
     let ended = signals::told_to_end()?;
     let is_new = !data.admin_token().exists();
-    let (hub, report) = open(args.address(), &data, cx).await?;
+    let settings = settings(args, &data)?;
+    let (hub, report) = open(args.address(), &data, settings, cx).await?;
     cx.screen.show(&report)?;
     if is_new {
         cx.screen.notice(&format!(
@@ -88,6 +90,15 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// The settings that a start would use: those of the file, and flags over them.
+///
+/// # Errors
+/// The file is wrong or cannot be read, or a flag asks for what cannot be.
+pub(super) fn settings(args: &StartArgs, data: &DataDir) -> Result<Settings, CliError> {
+    let settings = Settings::read(data, args.config.as_deref()).map_err(convert::settings)?;
+    settings.checked().map_err(convert::settings)
+}
+
 /// Opens a hub, and says what an operator should know about it.
 ///
 /// # Errors
@@ -95,10 +106,12 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
 pub(crate) async fn open(
     address: SocketAddr,
     data: &DataDir,
+    settings: Settings,
     cx: &Cx,
 ) -> Result<(Hub, StartReport), CliError> {
     let listener = bind(address, data)?;
-    let config = HubConfig::new(data.clone(), env::VERSION);
+    let mut config = HubConfig::new(data.clone(), env::VERSION);
+    config.settings = settings;
     let hub = Hub::open(config, listener).await.map_err(convert::hub)?;
     for notice in hub.notices() {
         cx.screen.notice(notice);
