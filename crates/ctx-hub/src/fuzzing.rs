@@ -11,8 +11,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ctx_io::lock::{self, LockStatus};
 use ctx_io::{FileLock, Holder, Wait};
 
+mod client;
+mod hub;
+mod letter;
+mod served;
+mod text;
+
+pub use self::client::{hub_answer, hub_stream};
+pub use self::hub::{hub_bytes, hub_frames, hub_request};
+pub use self::text::token;
 use crate::client::HubAddress;
 pub use crate::connection::fuzzing::{connection_document, connection_sealed};
+pub use crate::outbox::fuzzing::outbox_record;
 pub use crate::store::fuzzing::{import_clients, import_entries, import_meta};
 pub use crate::sync::fuzzing::{mirror_entries, mirror_file, state};
 pub use crate::wire::fuzzing::{wire_json, wire_proto};
@@ -21,17 +31,24 @@ pub use crate::wire::fuzzing::{wire_json, wire_proto};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name that it has in `fuzz/`.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 19] = [
     ("address", address),
     ("connection_document", connection_document),
     ("connection_sealed", connection_sealed),
+    ("hub_answer", hub_answer),
+    ("hub_bytes", hub_bytes),
+    ("hub_frames", hub_frames),
+    ("hub_request", hub_request),
+    ("hub_stream", hub_stream),
     ("import_clients", import_clients),
     ("import_entries", import_entries),
     ("import_meta", import_meta),
     ("lock_record", lock_record),
     ("mirror_entries", mirror_entries),
     ("mirror_file", mirror_file),
+    ("outbox_record", outbox_record),
     ("state", state),
+    ("token", token),
     ("wire_json", wire_json),
     ("wire_proto", wire_proto),
 ];

@@ -17,6 +17,8 @@
 //! **Which hub.** Entries go to the hub that the project is registered with when they are sent.
 
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod name;
 mod publish;
 mod record;
