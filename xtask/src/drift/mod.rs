@@ -1,5 +1,6 @@
 //! `cargo xtask drift`: the documents say what the code does.
 
+mod attacks;
 pub(crate) mod cli;
 mod commands;
 mod constants;
@@ -19,12 +20,13 @@ type Part = (
     fn(&Utf8Path, &[Text]) -> Result<Vec<Finding>, CheckError>,
 );
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     (cli::PAGE, |root, _| cli::check(root)),
     (crate::consts::SOURCE, constants::check),
     (cli::PAGE, commands::check),
     (exit_codes::PAGE, |root, _| exit_codes::check(root)),
     (workspace::PAGE, |root, _| workspace::check(root)),
+    (attacks::PAGE, attacks::check),
     ("docs", |root, texts| Ok(links::check(root, texts))),
 ];
 
