@@ -1,5 +1,6 @@
 //! What can be typed after `cargo xtask`; data only.
 
+use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::torture;
@@ -31,8 +32,14 @@ pub(crate) enum Command {
     Test,
     /// Build the documentation, warnings denied
     Doc,
-    /// Build feature sets alone; check crate edges, banned packages and licences
+    /// Build feature sets alone; check crate edges, banned packages, licences, sources, advisories
     Deps,
+    /// Write the digest of known advisories from a copy of the RustSec Advisory Database
+    Advisories {
+        /// A clone of the database; by default the one that cargo-audit keeps
+        #[arg(long, value_name = "DIR")]
+        db: Option<Utf8PathBuf>,
+    },
     /// Check what no compiler checks: layout, lengths, literals, leftovers
     Tidy,
     /// Check that every commit names its spec and every spec is in the index

@@ -14,6 +14,7 @@ use crate::error::CheckError;
 use crate::finding::Finding;
 use crate::licence;
 use crate::run;
+use crate::supply::{self, Deny};
 
 const LOCK: &str = "Cargo.lock";
 
@@ -100,12 +101,14 @@ const ALONE: [(&str, &[&str], Ban); 9] = [
 /// The crates of the workspace, each with those of them that it uses.
 pub(crate) type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// Checks edges, bans and licences, then builds each set alone.
+/// Checks edges, bans, licences and the supply chain, then builds each set alone.
 pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
     let metadata = metadata(root)?;
     let mut findings = out_of_order(&edges(&metadata, None));
     let lock = crate::files::read(root, LOCK, "run `cargo generate-lockfile`")?;
-    findings.extend(licences(&metadata, &lock));
+    let deny = Deny::read(root)?;
+    findings.extend(licences(&metadata, &lock, &deny.licenses.allow));
+    findings.extend(supply::check(root, &metadata, &deny)?);
     for (package, features, banned) in ALONE {
         let set = format!("{package} {}", features.join(" "));
         println!("-- {}", set.trim_end());
@@ -238,11 +241,15 @@ fn test_only(set: &str, tree: &str) -> Vec<Finding> {
 }
 
 /// Packages whose licence asks for more than a notice, or that state none.
-fn licences(metadata: &Metadata, lock: &str) -> Vec<Finding> {
+fn licences(metadata: &Metadata, lock: &str, allowed: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let message = match package.license.as_deref().map(licence::judge) {
+        let message = match package
+            .license
+            .as_deref()
+            .map(|licence| licence::judge(licence, allowed))
+        {
             Some(Ok(())) => continue,
             Some(Err(refused)) => format!("`{name}`: licence {refused}"),
             None => format!("`{name}` states no licence"),
@@ -353,7 +360,7 @@ mod tests {
         let sandbox = workspace();
         let metadata = metadata(sandbox.root()).unwrap();
         let lock = "version = 4\n[[package]]\nname = \"ctx-config\"\n";
-        let found = lines(licences(&metadata, lock));
+        let found = lines(licences(&metadata, lock, &["MIT".to_owned()]));
         let want = [
             "Cargo.lock:1: licence: `ctx-io` states no licence",
             "Cargo.lock:3: licence: `ctx-config`: licence `GPL-3.0-only` leaves no permissive choice",

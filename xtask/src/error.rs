@@ -49,6 +49,14 @@ pub(crate) enum CheckError {
         /// The compiler's message, with its place in the file.
         source: protox::Error,
     },
+    /// A TOML file does not parse.
+    #[error("cannot read {path}")]
+    Toml {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The parser's message, with its place in the file.
+        source: Box<toml::de::Error>,
+    },
     /// A Rust source file does not parse.
     #[error("cannot parse {path}")]
     Rust {

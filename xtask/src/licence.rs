@@ -3,27 +3,6 @@
 use std::iter::Peekable;
 use std::str::SplitWhitespace;
 
-/// Licences that ask for no more than a notice.
-const PERMISSIVE: [&str; 17] = [
-    "0BSD",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-1-Clause",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSL-1.0",
-    "CC0-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    "NCSA",
-    "Unicode-3.0",
-    "Unicode-DFS-2016",
-    "Unlicense",
-    "Zlib",
-];
-
 /// Why an expression is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -36,13 +15,13 @@ pub(crate) enum Refused {
 }
 
 /// Judges an expression; `AND` binds tighter than `OR`, and the old `/` means `OR`.
-pub(crate) fn judge(expression: &str) -> Result<(), Refused> {
+pub(crate) fn judge(expression: &str, allowed: &[String]) -> Result<(), Refused> {
     let spaced = expression
         .replace('(', " ( ")
         .replace(')', " ) ")
         .replace('/', " OR ");
     let mut words = spaced.split_whitespace().peekable();
-    match alternatives(&mut words) {
+    match alternatives(&mut words, allowed) {
         Some(_) if words.peek().is_some() => Err(Refused::Malformed(expression.to_owned())),
         Some(true) => Ok(()),
         Some(false) => Err(Refused::NotPermissive(expression.to_owned())),
@@ -53,28 +32,28 @@ pub(crate) fn judge(expression: &str) -> Result<(), Refused> {
 type Words<'a> = Peekable<SplitWhitespace<'a>>;
 
 /// `A OR B OR …`: permissive when one of them is. Every part is read, whatever the first says.
-fn alternatives(words: &mut Words<'_>) -> Option<bool> {
-    let mut any = conditions(words)?;
+fn alternatives(words: &mut Words<'_>, allowed: &[String]) -> Option<bool> {
+    let mut any = conditions(words, allowed)?;
     while words.next_if_eq(&"OR").is_some() {
-        any |= conditions(words)?;
+        any |= conditions(words, allowed)?;
     }
     Some(any)
 }
 
 /// `A AND B AND …`: permissive when all of them are.
-fn conditions(words: &mut Words<'_>) -> Option<bool> {
-    let mut all = licence(words)?;
+fn conditions(words: &mut Words<'_>, allowed: &[String]) -> Option<bool> {
+    let mut all = licence(words, allowed)?;
     while words.next_if_eq(&"AND").is_some() {
-        all &= licence(words)?;
+        all &= licence(words, allowed)?;
     }
     Some(all)
 }
 
 /// One licence, with its exception, or an expression in parentheses.
-fn licence(words: &mut Words<'_>) -> Option<bool> {
+fn licence(words: &mut Words<'_>, allowed: &[String]) -> Option<bool> {
     match words.next()? {
         "(" => {
-            let inner = alternatives(words)?;
+            let inner = alternatives(words, allowed)?;
             words.next_if_eq(&")").map(|_| inner)
         }
         ")" | "OR" | "AND" | "WITH" => None,
@@ -83,7 +62,7 @@ fn licence(words: &mut Words<'_>) -> Option<bool> {
                 Some(_) => format!("{name} WITH {}", words.next()?),
                 None => name.to_owned(),
             };
-            Some(PERMISSIVE.contains(&full.as_str()))
+            Some(allowed.contains(&full))
         }
     }
 }
@@ -91,6 +70,12 @@ fn licence(words: &mut Words<'_>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use camino::Utf8Path;
+
+    fn allowed() -> Vec<String> {
+        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        crate::supply::Deny::read(root).unwrap().licenses.allow
+    }
 
     #[test]
     fn permissive_expressions_pass() {
@@ -104,7 +89,7 @@ mod tests {
             "MIT OR GPL-3.0-only AND ISC",
             "((0BSD))",
         ] {
-            assert_eq!(judge(expression), Ok(()), "{expression}");
+            assert_eq!(judge(expression, &allowed()), Ok(()), "{expression}");
         }
     }
 
@@ -118,7 +103,7 @@ mod tests {
             "GPL-2.0-only OR AGPL-3.0-only",
         ] {
             let want = Err(Refused::NotPermissive(expression.to_owned()));
-            assert_eq!(judge(expression), want, "{expression}");
+            assert_eq!(judge(expression, &allowed()), want, "{expression}");
         }
     }
 
@@ -128,7 +113,7 @@ mod tests {
             "", "MIT OR", "(MIT", "MIT)", "MIT ISC", "AND MIT", "MIT WITH",
         ] {
             let want = Err(Refused::Malformed(expression.to_owned()));
-            assert_eq!(judge(expression), want, "{expression}");
+            assert_eq!(judge(expression, &allowed()), want, "{expression}");
         }
     }
 }

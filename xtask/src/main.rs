@@ -20,6 +20,7 @@ mod peer;
 mod program;
 mod run;
 mod specs;
+mod supply;
 mod test;
 #[cfg(test)]
 mod testing;
@@ -55,6 +56,9 @@ fn dispatch(root: &Utf8Path, command: Command) -> Result<bool, CheckError> {
         Command::Torture(options) => return torture::run(root, &options),
         Command::Test => return test::run(root).map(|report| report.print()),
         Command::Codegen { check: false } => return codegen::write(root).map(|()| true),
+        Command::Advisories { db } => {
+            return supply::advisories::write(root, db.as_deref()).map(|()| true);
+        }
         Command::Drift { fix: true } => return drift::cli::fix(root).map(|()| true),
         Command::Fmt => cargo::fmt(root)?,
         Command::Clippy => cargo::clippy(root)?,
