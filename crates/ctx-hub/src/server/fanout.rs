@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::entry::{Entry, EntryDraft, EntryMeta};
     use crate::secret::TokenHash;
-    use crate::store::{Client, Statistics, StoreError};
+    use crate::store::{Client, Quota, Statistics, StoreError};
     use crate::types::{Chain, EntryId, EntryType, HubId, ProjectName};
 
     /// A log in which something is stored at the worst moment: after a page was read, before the
@@ -305,10 +305,11 @@ mod tests {
             Ok(None)
         }
 
-        async fn append(
+        async fn append_within(
             &self,
             _: &Client,
             _: Vec<EntryDraft>,
+            _: Quota,
         ) -> Result<Vec<Sequence>, StoreError> {
             Err(StoreError::Closed)
         }

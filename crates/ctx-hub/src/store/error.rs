@@ -31,6 +31,12 @@ pub enum StoreError {
         /// The client.
         client: ClientId,
     },
+    /// The client has stored what it may in a day. Nothing was stored.
+    #[error("client {client} has used up its day")]
+    OverQuota {
+        /// The client.
+        client: ClientId,
+    },
     /// There is no room to write: a full disk, a quota, a file size limit. Nothing was stored;
     /// reads go on, and writes do as soon as there is room.
     #[error("no room to write {path}")]
@@ -224,6 +230,7 @@ impl StoreError {
         match self {
             Self::Closed | Self::Random { .. } => None,
             Self::Revoked { .. } => Some("register again".to_owned()),
+            Self::OverQuota { .. } => Some("go on when the next day begins".to_owned()),
             Self::ProjectExists { .. } => Some(
                 "choose another project name, or have the hub's operator revoke the client that \
                  has it"

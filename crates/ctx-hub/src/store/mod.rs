@@ -34,6 +34,17 @@ pub struct Client {
     pub revoked_at: Option<i64>,
 }
 
+/// What an append counts towards a client's day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// The day: days since 1970 in UTC.
+    pub day: i64,
+    /// What the append counts.
+    pub bytes: u64,
+    /// What a client may have altogether in a day; `None`: nothing is counted.
+    pub most: Option<u64>,
+}
+
 /// Which entries a page should hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageQuery {
@@ -93,6 +104,22 @@ pub trait Store: Send + Sync + 'static {
         &self,
         client: &Client,
         drafts: Vec<EntryDraft>,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        self.append_within(client, drafts, Quota::default()).await
+    }
+
+    /// As [`Store::append`], within a quota: what it counts is stored together with the entries, or
+    /// neither is. A day that is not the one counted last begins at nothing, an earlier one too:
+    /// a clock that was wrong must not shut anybody out for longer than a day.
+    ///
+    /// # Errors
+    /// [`StoreError::OverQuota`] when the client would have more than its day allows; and those of
+    /// [`Store::append`].
+    async fn append_within(
+        &self,
+        client: &Client,
+        drafts: Vec<EntryDraft>,
+        quota: Quota,
     ) -> Result<Vec<Sequence>, StoreError>;
 
     /// The next entries of `query`, in order of their sequence. An empty page means that there are

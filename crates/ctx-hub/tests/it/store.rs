@@ -5,7 +5,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_hub::entry::{Entry, EntryDraft, EntryMeta};
-use ctx_hub::store::{Client, Notice, PageQuery, SqliteStore, Store, StoreError};
+use ctx_hub::store::{Client, Notice, PageQuery, Quota, SqliteStore, Store, StoreError};
 use ctx_hub::types::{Chain, EntryId, EntryType, Sequence, TypeSet};
 
 mod chain;

@@ -7,6 +7,7 @@
 //! | `schema` | migrations; `rehash` is the part of one that SQL cannot do |
 //! | `connection` | how the database is opened |
 //! | `writer` | the thread that writes, in groups; `write` has its statements |
+//! | `usage` | what each client has stored today |
 //! | `readers` | the connections that read; `read` has their statements |
 //! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
@@ -28,7 +29,7 @@ use self::wal::Checkpoints;
 use self::write::Tip;
 use self::writer::Job;
 use super::error::{Damage, StoreError};
-use super::{Client, Notice, PageQuery, Statistics, Store};
+use super::{Client, Notice, PageQuery, Quota, Statistics, Store};
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
 use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
@@ -45,6 +46,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod torn;
+mod usage;
 pub mod verify;
 mod wal;
 mod write;
@@ -218,10 +220,11 @@ impl Store for SqliteStore {
         self.head.clone()
     }
 
-    async fn append(
+    async fn append_within(
         &self,
         client: &Client,
         drafts: Vec<EntryDraft>,
+        quota: Quota,
     ) -> Result<Vec<Sequence>, StoreError> {
         let Client { id, project, .. } = client.clone();
         let weight = drafts.iter().map(|draft| draft.content().len()).sum();
@@ -229,13 +232,14 @@ impl Store for SqliteStore {
             // In the transaction that stores: whoever was told that the token has ended can rely
             // on it, even while a publish that was let in before waits in line.
             if write::is_revoked(connection, &id)? {
-                return Ok(None);
+                return Ok(Err(StoreError::Revoked { client: id }));
             }
-            write::append(connection, tip, project.as_str(), &drafts).map(Some)
+            if !usage::spend(connection, &id, quota)? {
+                return Ok(Err(StoreError::OverQuota { client: id }));
+            }
+            write::append(connection, tip, project.as_str(), &drafts).map(Ok)
         });
-        stored.await?.ok_or_else(|| StoreError::Revoked {
-            client: client.id.clone(),
-        })
+        stored.await?
     }
 
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {

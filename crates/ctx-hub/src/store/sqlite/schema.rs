@@ -34,6 +34,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: sql!("0003_commits.sql"),
         compute: None,
     },
+    Migration {
+        sql: sql!("0004_usage.sql"),
+        compute: None,
+    },
 ];
 
 /// The newest format that is known.

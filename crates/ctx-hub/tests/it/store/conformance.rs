@@ -25,6 +25,7 @@ macro_rules! store_conformance {
             the_head_is_announced_when_something_is_stored_and_only_then,
             every_entry_has_the_hash_that_follows_from_the_one_before_it,
             a_revoked_client_stores_nothing,
+            a_client_stores_no_more_in_a_day_than_it_may_whatever_is_restarted,
             a_caller_who_goes_away_harms_nobody,
             a_closed_store_refuses_everything,
             everything_is_there_after_reopening,

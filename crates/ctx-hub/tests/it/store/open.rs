@@ -77,20 +77,13 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
     engine.close().unwrap();
     let error = refused_untouched(&data);
     assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                found: 99,
-                known: 3,
-                ..
-            }
-        ),
+        matches!(error, StoreError::Newer { found: 99, .. }),
         "{error:?}"
     );
     assert!(
         error
             .to_string()
-            .ends_with("has format 99, and this version knows formats up to 3")
+            .contains("has format 99, and this version knows formats up to ")
     );
 }
 
@@ -103,14 +96,7 @@ async fn a_newer_format_that_only_the_log_tells_of_is_refused_too() {
     engine.pragma_update(None, "user_version", 99).unwrap();
     let error = refused(&data);
     assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                found: 99,
-                known: 3,
-                ..
-            }
-        ),
+        matches!(error, StoreError::Newer { found: 99, .. }),
         "{error:?}"
     );
 }

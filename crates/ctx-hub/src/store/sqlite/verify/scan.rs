@@ -41,6 +41,8 @@ const CLIENTS: &str = concat!(
     client_columns!(),
     ", length(token_hash), number FROM clients ORDER BY number"
 );
+/// Days of clients that there never were.
+const STRAY_USAGE: &str = "SELECT count(*) FROM usage WHERE client NOT IN (SELECT id FROM clients)";
 const TOKEN_HASH_BYTES: i64 = 32;
 
 /// How many entries there are of a project and a type.
@@ -331,7 +333,7 @@ impl Scan<'_> {
 
     fn clients(&mut self, snapshot: &Connection) {
         let read = self.each_client(snapshot);
-        if let Err(error) = read {
+        if let Err(error) = read.and_then(|()| self.usage(snapshot)) {
             self.found(
                 Kind::Client,
                 None,
@@ -352,6 +354,18 @@ impl Scan<'_> {
                 (Err(error), _) => format!("client number {number} cannot be used: {error}"),
             };
             self.found(Kind::Client, None, fault);
+        }
+        Ok(())
+    }
+    /// What clients have stored today belongs to one of them.
+    fn usage(&mut self, snapshot: &Connection) -> rusqlite::Result<()> {
+        if !snapshot.table_exists(None, "usage")? {
+            return Ok(());
+        }
+        let stray: i64 = snapshot.query_row(STRAY_USAGE, [], |row| row.get(0))?;
+        if stray > 0 {
+            let what = format!("the day is counted of {stray} clients that there never were");
+            self.found(Kind::Client, None, what);
         }
         Ok(())
     }

@@ -294,6 +294,7 @@ async fn counters_and_clients_that_cannot_be_right_are_told() {
         ("UPDATE clients SET token_hash = x'00'", Kind::Client),
         ("UPDATE clients SET project = ''", Kind::Client),
         ("UPDATE clients SET id = 'x'", Kind::Client),
+        ("INSERT INTO usage VALUES ('ghost', 1, 4)", Kind::Client),
     ] {
         let hub = Hub::stopped().await;
         hub.engine(sql);

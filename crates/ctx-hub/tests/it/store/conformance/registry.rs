@@ -105,6 +105,48 @@ pub(in crate::store) async fn a_revoked_client_stores_nothing(mut fresh: Fresh) 
     assert_eq!(sequences(&everything(&*fresh.store).await), [1]);
 }
 
+pub(in crate::store) async fn a_client_stores_no_more_in_a_day_than_it_may_whatever_is_restarted(
+    mut fresh: Fresh,
+) {
+    let (alpha, beta) = (client("alpha"), client("beta"));
+    let append = |store: &Arc<dyn Store>, of: &Client, text: &str, day: i64, bytes: u64| {
+        let (store, of) = (Arc::clone(store), of.clone());
+        let batch = vec![draft(text, EntryType::Task, "")];
+        let quota = Quota {
+            day,
+            bytes,
+            most: Some(100),
+        };
+        async move { store.append_within(&of, batch, quota).await }
+    };
+    append(&fresh.store, &alpha, "a", 7, 60).await.unwrap();
+    for _ in 0..2 {
+        let error = append(&fresh.store, &alpha, "b", 7, 41).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::OverQuota { client } if *client == alpha.id),
+            "{error:?}"
+        );
+        fresh.reopen().await;
+    }
+    // What was refused was not counted, and nobody else was.
+    append(&fresh.store, &alpha, "c", 7, 40).await.unwrap();
+    append(&fresh.store, &beta, "d", 7, 100).await.unwrap();
+    append(&fresh.store, &beta, "e", 8, 100).await.unwrap();
+    // A clock that was set back begins a day as well.
+    append(&fresh.store, &beta, "f", 7, 100).await.unwrap();
+    append(&fresh.store, &beta, "g", 7, 1).await.unwrap_err();
+    // Where nothing is counted, nothing is refused.
+    fresh
+        .store
+        .append(&beta, vec![draft("h", EntryType::Task, "")])
+        .await
+        .unwrap();
+    let stored = everything(&*fresh.store).await;
+    let ids: Vec<&str> = stored.iter().map(|entry| entry.id.as_str()).collect();
+    let expected = ["a", "c", "d", "e", "f", "h"].map(|text| id(text).as_str().to_owned());
+    assert_eq!(ids, expected);
+}
+
 pub(in crate::store) async fn clients_are_listed_with_their_project_s_entries(fresh: Fresh) {
     let mut clients = Vec::new();
     for project in ["zeta", "alpha", "mid"] {
