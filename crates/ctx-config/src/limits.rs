@@ -196,10 +196,10 @@ pub const CLIENT_BURST_BYTES: u64 = 67_108_864;
 pub const CLIENT_DAILY_BYTES: u64 = 1_073_741_824;
 
 /// `Listen` streams that one client may have open, unless the settings say so.
-pub const CLIENT_LISTENERS: u32 = 64;
+pub const CLIENT_LISTENERS: u32 = 256;
 
 /// `Sync` streams that one client may have open, unless the settings say so.
-pub const CLIENT_SYNCS: u32 = 64;
+pub const CLIENT_SYNCS: u32 = 256;
 
 /// `Listen` streams that all clients together may have open, unless the settings say so.
 pub const HUB_LISTENERS: u32 = 20_000;
@@ -209,3 +209,32 @@ pub const ADDRESS_FAILURES_BURST: u32 = 30;
 
 /// Failed attempts that an address gets back in a minute, unless the settings say so.
 pub const ADDRESS_FAILURES_PER_MINUTE: u32 = 6;
+
+/// After how long a client may try again that has as many listeners as it may have: one ends when a
+/// process does, and nobody knows when.
+pub const LISTENER_RETRY: Duration = Duration::from_secs(30);
+
+/// The same of a client that has as many syncs as it may have, which end by themselves.
+pub const SYNC_RETRY: Duration = Duration::from_secs(2);
+
+/// Addresses whose failed attempts are remembered.
+pub const FAILURES_MAX_ADDRESSES: usize = 16_384;
+
+/// Longest time that an address is refused after its last failed attempt.
+pub const FAILURES_LONGEST_WAIT: Duration = Duration::from_secs(900);
+
+/// How long an address stays known that a token was used from.
+pub const PROVED_FOR: Duration = Duration::from_secs(86_400);
+
+/// Addresses that are remembered of one token, the ones used last.
+pub const PROVED_ADDRESSES: usize = 8;
+
+/// Tokens whose addresses are remembered.
+pub const PROVED_MAX_TOKENS: usize = 65_536;
+
+/// Longest time that a client stays away because a hub asked for it; what a hub asks for beyond
+/// that is cut to it, so that none can put a client to sleep for ever.
+pub const RETRY_HINT_LONGEST: Duration = Duration::from_secs(3_600);
+
+/// How much longer than a hub asked for a client may stay away, so that not all come back at once.
+pub const RETRY_HINT_SPREAD: Duration = Duration::from_secs(2);

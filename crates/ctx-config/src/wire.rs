@@ -43,6 +43,10 @@ pub const HUB_LOG_SHORTER: &str = "shorter";
 /// The hub's log reaches as far as the caller knows, and is another one there.
 pub const HUB_LOG_OTHER: &str = "other";
 
+/// Response metadata of a call that was refused because it was too much for now: after how many
+/// milliseconds it may be repeated, in decimal. The name is that of gRPC's own retries.
+pub const RETRY_AFTER_HEADER: &str = "grpc-retry-pushback-ms";
+
 /// First characters of an admin token; 64 lower-case hex digits follow.
 pub const ADMIN_TOKEN_PREFIX: &str = "ctx_adm_";
 

@@ -135,6 +135,19 @@ impl EntryDraft {
         self.entry_type
     }
 
+    /// How many bytes it takes: id, content and meta.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let meta: usize = self
+            .meta
+            .fields()
+            .iter()
+            .map(|(_, value)| value.len())
+            .sum();
+        let bytes = self.id.as_str().len() + self.content.len() + meta;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
     /// The content, at most [`limits::ENTRY_CONTENT_MAX_BYTES`] bytes.
     #[must_use]
     pub fn content(&self) -> &str {

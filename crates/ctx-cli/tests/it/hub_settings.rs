@@ -65,7 +65,7 @@ fn a_check_prints_the_settings_in_effect_and_starts_nothing() {
     assert_eq!(run.code, 0, "{}", run.show());
     assert!(run.stdout.contains("\nlisteners = 5\n"), "{}", run.show());
     assert!(
-        run.stdout.contains("\nlisteners_per_client = 64\n"),
+        run.stdout.contains("\nlisteners_per_client = 256\n"),
         "{}",
         run.show()
     );

@@ -71,6 +71,11 @@ async fn live(store: &dyn Store, token: TokenHash) -> Result<Client, Status> {
     found.ok_or_else(status::unauthenticated)
 }
 
+/// What is presented as credentials, as far as it may be remembered.
+pub(super) fn presented(headers: &HeaderMap) -> Option<TokenHash> {
+    bearer(headers).map(TokenHash::of)
+}
+
 /// The token of the one `authorization: Bearer …` header. Two headers are none: which of them is
 /// meant would be a guess.
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 use ctx_config::limits;
 
+use super::settings::Limits;
 use crate::wire::method;
 
 /// A call of ours.
@@ -56,9 +57,9 @@ impl Call {
     }
 
     /// Largest message that is read, in bytes.
-    pub(super) fn message_max_bytes(self) -> usize {
+    pub(super) fn message_max_bytes(self, most: &Limits) -> usize {
         match self {
-            Self::Client(ClientCall::Publish) => limits::SERVER_MESSAGE_MAX_BYTES,
+            Self::Client(ClientCall::Publish) => most.message_bytes,
             _ => limits::SERVER_SMALL_MESSAGE_MAX_BYTES,
         }
     }

@@ -341,7 +341,7 @@ mod tests {
 
     fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {
         let client = ClientId::random().unwrap();
-        let open = Arc::new(Streams::default()).open(&client, kind);
+        let open = Arc::new(Streams::default()).open(&client, kind).unwrap();
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
         let known = Known::read(0, "").unwrap();
         let wanted = Wanted::new(kind, &types, 0, known).unwrap();

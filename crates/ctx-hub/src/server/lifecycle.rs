@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::claim::Claim;
+use super::clock::Clock;
 use super::doors::Doors;
 use super::error::HubError;
 use super::proxies::TrustedProxies;
@@ -33,6 +34,8 @@ pub struct HubConfig {
     pub settings: Settings,
     /// The version of the program, which it reports to operators.
     pub version: String,
+    /// What limits go by.
+    pub clock: Clock,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
     pub drain: Duration,
     /// Whose word counts for whom they ask: the networks of proxies that the operator runs.
@@ -47,6 +50,7 @@ impl HubConfig {
             data_dir,
             settings: Settings::default(),
             version: version.into(),
+            clock: Clock::default(),
             drain: limits::DRAIN_LIMIT,
             trusted_proxies: Vec::new(),
         }
@@ -110,7 +114,8 @@ impl Hub {
             addresses: vec![local_addr.to_string()],
             data_dir: config.data_dir.path().to_owned(),
         };
-        let shared = Arc::new(Shared::new(store, &token, about));
+        let shared = Shared::new(store, &token, about);
+        let shared = Arc::new(shared.within(&config.settings.limits, &config.clock));
         Ok(Self {
             shared,
             claim,

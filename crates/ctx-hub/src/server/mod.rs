@@ -15,6 +15,9 @@
 //! | `recent` | the end of the log in memory, read from the store once for all listeners |
 //! | `outgoing` | the messages of a stream as they are written |
 //! | `known` | tells whether a caller knows this log or another one |
+//! | `attempts` | failed attempts to prove who one is, and what they cost an address |
+//! | `budget` | what one client may publish; `bucket` is how that is counted, `clock` the time |
+//! | `streams` | the open streams, and how many there may be |
 //! | `room` | bounds what waits to be stored |
 //! | `status` | says to a peer what it may know about a failure |
 //!
@@ -22,10 +25,14 @@
 //! reads on from where it is, out of memory or, when it is far behind, from the store. So nothing is queued for a listener, and none can slow a publisher.
 
 mod admin;
+mod attempts;
 mod auth;
+mod bucket;
+mod budget;
 mod call;
 mod check;
 mod claim;
+mod clock;
 mod connection;
 mod deadline;
 mod doors;
@@ -50,6 +57,7 @@ mod status;
 mod streams;
 
 pub use check::check;
+pub use clock::{Clock, ManualClock};
 pub use error::{HubError, HubErrorKind};
 pub use lifecycle::{Hub, HubConfig};
 pub use offline::{OfflineHub, open_offline};

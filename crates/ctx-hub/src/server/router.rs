@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use ctx_config::wire::HUB_ID_HEADER;
+use futures_util::TryFutureExt as _;
 use http::{HeaderMap, HeaderValue};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -27,6 +28,7 @@ use super::handler::{Format, streaming, unary};
 use super::peer::Peer;
 use super::shared::Shared;
 use super::{deadline, service, status};
+use crate::secret::TokenHash;
 use crate::wire::generated as wire;
 
 type HttpRequest = http::Request<Body>;
@@ -79,16 +81,16 @@ impl Router {
         };
         let format = Format {
             encoding,
-            max_bytes: call.message_max_bytes(),
+            max_bytes: call.message_max_bytes(&self.hub.limits),
         };
-        let admitted = self.admit(call, request.headers()).await;
+        let admitted = self.admit(call, address, request.headers()).await;
         let client = match &admitted {
             Ok(Admitted::Client(_, caller)) => Some(caller.client.id.clone()),
             _ => None,
         };
         let known = matches!(admitted, Ok(Admitted::Client(..) | Admitted::Operator(_)));
         let mut response = match admitted {
-            Ok(admitted) => self.run(admitted, format, request).await,
+            Ok(admitted) => self.run(admitted, address, format, request).await,
             Err(status) => status.into_http(),
         };
         status::relabel_oversized(&mut response, format.max_bytes);
@@ -107,33 +109,78 @@ impl Router {
         response
     }
 
-    async fn admit(&self, call: Call, headers: &HeaderMap) -> Result<Admitted, Status> {
+    /// Lets a call in whose caller proves who it is, and is not over its limits already: what it
+    /// has to say is read only then.
+    async fn admit(
+        &self,
+        call: Call,
+        from: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Admitted, Status> {
+        let (hub, presented) = (&self.hub, auth::presented(headers));
         match call {
             Call::Open(call) => Ok(Admitted::Open(call)),
             Call::Client(call) => {
-                let caller = auth::caller(&*self.hub.store, headers).await?;
+                let caller = auth::caller(&*hub.store, headers);
+                let caller = hub.attempts.check(from, presented, caller).await?;
+                if call == ClientCall::Publish {
+                    hub.budget.check(&caller.client.id)?;
+                }
                 Ok(Admitted::Client(call, caller))
             }
             Call::Operator(call) => {
-                admin::check(&self.hub, self.door, headers)?;
+                let checked = async { admin::check(hub, self.door, headers) };
+                hub.attempts.check(from, presented, checked).await?;
                 Ok(Admitted::Operator(call))
             }
         }
     }
 
-    async fn run(&self, call: Admitted, format: Format, request: HttpRequest) -> HttpResponse {
+    async fn run(
+        &self,
+        call: Admitted,
+        from: Option<IpAddr>,
+        format: Format,
+        request: HttpRequest,
+    ) -> HttpResponse {
         match call {
-            Admitted::Open(call) => self.run_open(call, format, request).await,
+            Admitted::Open(call) => self.run_open(call, from, format, request).await,
             Admitted::Client(call, caller) => self.run_client(call, &caller, format, request).await,
             Admitted::Operator(call) => self.run_operator(call, format, request).await,
         }
     }
 
-    async fn run_open(&self, call: OpenCall, format: Format, request: HttpRequest) -> HttpResponse {
+    /// Calls whose credentials are in the message.
+    async fn run_open(
+        &self,
+        call: OpenCall,
+        from: Option<IpAddr>,
+        format: Format,
+        request: HttpRequest,
+    ) -> HttpResponse {
         let hub = || Arc::clone(&self.hub);
+        let attempts = &self.hub.attempts;
         match call {
-            OpenCall::Register => unary(format, request, |m| service::register(hub(), m)).await,
-            OpenCall::Revoke => unary(format, request, |m| service::revoke(hub(), m)).await,
+            OpenCall::Register => {
+                unary(format, request, |m: wire::RegisterRequest| {
+                    let presented = TokenHash::of(&m.admin_token);
+                    let registered = service::register(hub(), m);
+                    let checked = attempts.check(from, Some(presented), registered);
+                    // Whoever was just given a token here may use it here.
+                    checked.inspect_ok(move |answer| {
+                        attempts.issued(from, &answer.get_ref().client_token);
+                    })
+                })
+                .await
+            }
+            OpenCall::Revoke => {
+                unary(format, request, |m: wire::RevokeRequest| {
+                    let presented = TokenHash::of(&m.admin_token);
+                    let revoked = service::revoke(hub(), m);
+                    attempts.check(from, Some(presented), revoked)
+                })
+                .await
+            }
         }
     }
 

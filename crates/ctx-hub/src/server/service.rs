@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ctx_config::limits;
 use ctx_config::wire::{HUB_CHAIN_HEADER, HUB_HEAD_HEADER};
 use futures_util::stream::Stream;
 use tonic::{Response, Status};
@@ -13,7 +12,7 @@ use super::outgoing::Outgoing;
 use super::shared::Shared;
 use super::status;
 use crate::secret::ClientToken;
-use crate::store::Client;
+use crate::store::{Client, StoreError};
 use crate::types::{ClientId, ProjectName, Sequence};
 use crate::wire::convert::draft_from_wire;
 use crate::wire::generated as wire;
@@ -71,20 +70,22 @@ pub(super) async fn publish(
     message: wire::PublishRequest,
 ) -> Result<Response<wire::PublishResponse>, Status> {
     // Whether the token has been ended while the message was on its way, the store looks at.
-    if message.entries.len() > limits::PUBLISH_MAX_ENTRIES {
-        let most = limits::PUBLISH_MAX_ENTRIES;
-        return Err(Status::invalid_argument(format!(
-            "publish exceeds {most} entries"
-        )));
+    let most = hub.limits.batch_entries;
+    if message.entries.len() > most {
+        return Err(status::too_large(format!("publish exceeds {most} entries")));
     }
     let drafts: Result<Vec<_>, _> = message.entries.into_iter().map(draft_from_wire).collect();
     let drafts = drafts.map_err(status::invalid)?;
     if drafts.is_empty() {
         return Ok(Response::new(wire::PublishResponse::default()));
     }
+    let quota = hub.budget.charge(&caller.client.id, &drafts)?;
     let _room = hub.room.take(&drafts)?;
-    let stored = hub.store.append(&caller.client, drafts).await;
-    let sequences = stored.map_err(status::of_store)?;
+    let stored = hub.store.append_within(&caller.client, drafts, quota).await;
+    let sequences = stored.map_err(|error| match error {
+        StoreError::OverQuota { .. } => hub.budget.day_is_over(),
+        other => status::of_store(other),
+    })?;
     Ok(Response::new(wire::PublishResponse {
         sequences: sequences.into_iter().map(Sequence::get).collect(),
     }))
@@ -112,7 +113,7 @@ pub(super) async fn stream(
     wanted: Result<Wanted, Status>,
 ) -> Result<Response<impl Stream<Item = Result<Outgoing, Status>> + Send>, Status> {
     let wanted = wanted?;
-    let open = hub.streams.open(&caller.client.id, wanted.kind);
+    let open = hub.streams.open(&caller.client.id, wanted.kind)?;
     // A revocation after the token was checked ended only the streams that were open by then.
     auth::check_again(&*hub.store, &caller).await?;
     wanted.known.check(&*hub.store).await?;
@@ -165,7 +166,7 @@ mod tests {
         let token = ClientToken::random().unwrap();
         let project = "alpha".parse().unwrap();
         let client = hub.store.register(project, token.hash()).await.unwrap();
-        let mut open = hub.streams.open(&client.id, Kind::Listen);
+        let mut open = hub.streams.open(&client.id, Kind::Listen).unwrap();
 
         // Asked for, and dropped before it is answered, as when a caller's deadline is over.
         drop(end_client(&hub, client.id.as_str()).now_or_never());

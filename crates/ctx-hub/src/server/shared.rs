@@ -5,10 +5,14 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use tokio::sync::{Notify, watch};
 
+use super::attempts::Attempts;
 use super::auth::AdminKey;
+use super::budget::Budget;
+use super::clock::Clock;
 use super::recent::Recent;
 use super::room::Room;
-use super::streams::Streams;
+use super::settings::Limits;
+use super::streams::{Most, Streams};
 use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
 use crate::types::HubId;
@@ -19,6 +23,9 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) recent: Arc<Recent>,
     pub(super) room: Room,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) attempts: Attempts,
     pub(super) admin: AdminKey,
     pub(super) streams: Arc<Streams>,
     pub(super) calls: Calls,
@@ -28,18 +35,42 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// With the default limits and the clock of the system.
     pub(super) fn new(store: impl Store, admin: &AdminToken, about: About) -> Self {
+        let (limits, clock) = (Limits::default(), Clock::default());
         let store: Arc<dyn Store> = Arc::new(store);
         Self {
             recent: Arc::new(Recent::new(Arc::clone(&store))),
             store,
             room: Room::default(),
+            budget: Budget::new(&limits, clock.clone()),
+            attempts: Attempts::new(&limits, clock),
             admin: AdminKey::new(admin.hash()),
-            streams: Arc::default(),
+            streams: Arc::new(Streams::new(most_streams(&limits))),
+            limits,
             calls: Calls::default(),
             stop: Notify::new(),
             about,
         }
+    }
+
+    /// With other limits.
+    pub(super) fn within(self, limits: &Limits, clock: &Clock) -> Self {
+        Self {
+            budget: Budget::new(limits, clock.clone()),
+            attempts: Attempts::new(limits, clock.clone()),
+            streams: Arc::new(Streams::new(most_streams(limits))),
+            limits: limits.clone(),
+            ..self
+        }
+    }
+}
+
+fn most_streams(limits: &Limits) -> Most {
+    Most {
+        listeners: limits.listeners,
+        listeners_per_client: limits.listeners_per_client,
+        syncs_per_client: limits.syncs_per_client,
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! A peer learns what it can act on. What concerns the operator (paths, causes) goes to the log.
 
-use ctx_config::wire::{HUB_HEAD_HEADER, HUB_LOG_HEADER, HUB_LOG_OTHER, HUB_LOG_SHORTER};
+use std::time::Duration;
+
+use ctx_config::wire::{
+    HUB_HEAD_HEADER, HUB_LOG_HEADER, HUB_LOG_OTHER, HUB_LOG_SHORTER, RETRY_AFTER_HEADER,
+};
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -29,6 +33,27 @@ pub(super) fn stopping() -> Status {
 /// What a peer sent breaks a rule; the error says which.
 pub(super) fn invalid(error: impl std::error::Error) -> Status {
     Status::invalid_argument(error.to_string())
+}
+
+/// The caller has more than its share, and may come back after `wait`. `what` says which limit it
+/// is, and nothing about anybody else.
+pub(super) fn too_much(what: &str, wait: Duration) -> Status {
+    // Never 0, and never too early: what is left of a millisecond counts as one.
+    let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let mut status = Status::resource_exhausted(what);
+    let after = MetadataValue::from(millis.max(1));
+    status.metadata_mut().insert(RETRY_AFTER_HEADER, after);
+    status
+}
+
+/// The address has failed too often to prove who it is; what it presents is not looked at.
+pub(super) fn too_many_failures(wait: Duration) -> Status {
+    too_much("too many failed attempts from this address", wait)
+}
+
+/// More than this hub ever takes at once: no waiting makes it less.
+pub(super) fn too_large(what: impl Into<String>) -> Status {
+    Status::invalid_argument(what)
 }
 
 /// The operating system gives no random bytes.

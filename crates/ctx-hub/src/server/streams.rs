@@ -1,8 +1,9 @@
 //! The streams that are open: so that a revocation ends its client's, and a stop ends them all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ctx_config::limits;
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -29,7 +30,7 @@ impl Ending {
 }
 
 /// Whether a stream ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// `Sync`: with the last entry that there was.
     Sync,
@@ -37,14 +38,29 @@ pub(super) enum Kind {
     Listen,
 }
 
+/// How many streams may be open; 0 is as many as there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Most {
+    pub(super) listeners: u32,
+    pub(super) listeners_per_client: u32,
+    pub(super) syncs_per_client: u32,
+}
+
 /// Every open stream.
 #[derive(Debug, Default)]
-pub(super) struct Streams(Mutex<Registry>);
+pub(super) struct Streams {
+    most: Most,
+    registry: Mutex<Registry>,
+}
 
 #[derive(Debug, Default)]
 struct Registry {
     last: u64,
     open: HashMap<u64, Entry>,
+    /// How many of `open` listen.
+    listening: u32,
+    /// How many of `open` are whose, of each kind.
+    of_client: HashMap<(ClientId, Kind), u32>,
     stopping: bool,
 }
 
@@ -64,26 +80,33 @@ pub(super) struct OpenStream {
 }
 
 impl Streams {
+    pub(super) fn new(most: Most) -> Self {
+        Self {
+            most,
+            registry: Mutex::default(),
+        }
+    }
+
     /// Registers a stream of `client`.
-    pub(super) fn open(self: &Arc<Self>, client: &ClientId, kind: Kind) -> OpenStream {
+    ///
+    /// # Errors
+    /// The client has as many as it may have, or the hub as many listeners.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        client: &ClientId,
+        kind: Kind,
+    ) -> Result<OpenStream, Status> {
         let mut registry = self.lock();
+        registry.has_room(self.most, client, kind)?;
         let already = registry.stopping.then_some(Ending::Stopping);
-        let (sender, receiver) = watch::channel(already);
-        registry.last += 1;
-        let number = registry.last;
-        registry.open.insert(
-            number,
-            Entry {
-                client: client.clone(),
-                kind,
-                end: sender,
-            },
-        );
-        OpenStream {
+        let (end, receiver) = watch::channel(already);
+        let client = client.clone();
+        let number = registry.add(Entry { client, kind, end });
+        Ok(OpenStream {
             number,
             end: receiver,
             streams: Arc::clone(self),
-        }
+        })
     }
 
     /// Ends every stream of `client`.
@@ -106,15 +129,68 @@ impl Streams {
 
     /// How many `Listen` streams are open.
     pub(super) fn listening(&self) -> u32 {
-        let open = self.lock();
-        let listening = open.open.values().filter(|e| e.kind == Kind::Listen);
-        u32::try_from(listening.count()).unwrap_or(u32::MAX)
+        self.lock().listening
     }
 
-    /// A panic elsewhere leaves the registry whole: every change is one insertion or removal.
+    /// Nothing that is done with the registry panics.
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Registry {
+    fn has_room(&self, most: Most, client: &ClientId, kind: Kind) -> Result<(), Status> {
+        let (most_of_client, what, wait) = match kind {
+            Kind::Listen => (
+                most.listeners_per_client,
+                "listeners",
+                limits::LISTENER_RETRY,
+            ),
+            Kind::Sync => (most.syncs_per_client, "syncs", limits::SYNC_RETRY),
+        };
+        let of_client = self.of_client.get(&(client.clone(), kind)).copied();
+        if is_over(of_client.unwrap_or_default(), most_of_client) {
+            let what = format!("a client may have {most_of_client} {what} open at this hub");
+            return Err(status::too_much(&what, wait));
+        }
+        if kind == Kind::Listen && is_over(self.listening, most.listeners) {
+            tracing::warn!(most = most.listeners, "no room for more listeners");
+            let what = "this hub has as many listeners as it takes";
+            return Err(status::too_much(what, wait));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: Entry) -> u64 {
+        let key = (entry.client.clone(), entry.kind);
+        *self.of_client.entry(key).or_default() += 1;
+        if entry.kind == Kind::Listen {
+            self.listening += 1;
+        }
+        self.last += 1;
+        self.open.insert(self.last, entry);
+        self.last
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(Entry { client, kind, .. }) = self.open.remove(&number) else {
+            return;
+        };
+        if kind == Kind::Listen {
+            self.listening = self.listening.saturating_sub(1);
+        }
+        if let hash_map::Entry::Occupied(mut of_client) = self.of_client.entry((client, kind)) {
+            *of_client.get_mut() = of_client.get().saturating_sub(1);
+            if *of_client.get() == 0 {
+                of_client.remove();
+            }
+        }
+    }
+}
+
+/// Whether one more is too many.
+fn is_over(open: u32, most: u32) -> bool {
+    most > 0 && open >= most
 }
 
 impl OpenStream {
@@ -135,21 +211,23 @@ impl OpenStream {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.streams.lock().open.remove(&self.number);
+        self.streams.lock().remove(self.number);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]
     fn ending_a_client_ends_its_streams_and_no_other() {
         let streams = Arc::new(Streams::default());
         let (one, two) = (ClientId::random().unwrap(), ClientId::random().unwrap());
-        let a = streams.open(&one, Kind::Listen);
-        let b = streams.open(&two, Kind::Listen);
-        let c = streams.open(&one, Kind::Sync);
+        let a = streams.open(&one, Kind::Listen).unwrap();
+        let b = streams.open(&two, Kind::Listen).unwrap();
+        let c = streams.open(&one, Kind::Sync).unwrap();
         streams.end_client(&one);
         assert_eq!(a.ending(), Some(Ending::Revoked));
         assert_eq!(b.ending(), None);
@@ -160,8 +238,8 @@ mod tests {
     fn listeners_are_counted_while_they_are_open() {
         let streams = Arc::new(Streams::default());
         let client = ClientId::random().unwrap();
-        let listener = streams.open(&client, Kind::Listen);
-        let sync = streams.open(&client, Kind::Sync);
+        let listener = streams.open(&client, Kind::Listen).unwrap();
+        let sync = streams.open(&client, Kind::Sync).unwrap();
         assert_eq!(streams.listening(), 1);
         drop((listener, sync));
         assert_eq!(streams.listening(), 0);
@@ -172,7 +250,40 @@ mod tests {
         let streams = Arc::new(Streams::default());
         let client = ClientId::random().unwrap();
         streams.end_all();
-        let late = streams.open(&client, Kind::Sync);
+        let late = streams.open(&client, Kind::Sync).unwrap();
         assert_eq!(late.ending(), Some(Ending::Stopping));
+    }
+
+    #[test]
+    fn a_client_has_so_many_streams_of_each_kind_and_another_one_still_gets_some() {
+        let most = Most {
+            listeners: 3,
+            listeners_per_client: 2,
+            syncs_per_client: 1,
+        };
+        let streams = Arc::new(Streams::new(most));
+        let (one, two) = (ClientId::random().unwrap(), ClientId::random().unwrap());
+        let refused = |client, kind| streams.open(client, kind).unwrap_err().code();
+        let mut open = vec![
+            streams.open(&one, Kind::Listen).unwrap(),
+            streams.open(&one, Kind::Listen).unwrap(),
+            streams.open(&one, Kind::Sync).unwrap(),
+        ];
+        assert_eq!(refused(&one, Kind::Listen), Code::ResourceExhausted);
+        assert_eq!(refused(&one, Kind::Sync), Code::ResourceExhausted);
+        open.push(streams.open(&two, Kind::Listen).unwrap());
+        // All of them together have as many as the hub takes.
+        assert_eq!(refused(&two, Kind::Listen), Code::ResourceExhausted);
+        open.push(streams.open(&two, Kind::Sync).unwrap());
+
+        drop(open.remove(0));
+        open.push(streams.open(&two, Kind::Listen).unwrap());
+        drop(open);
+        let registry = streams.lock();
+        assert_eq!((registry.listening, registry.open.len()), (0, 0));
+        assert!(
+            registry.of_client.is_empty(),
+            "whoever has gone takes memory"
+        );
     }
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `raw` | a client that writes HTTP/2 frames by hand, over any stream and at any pace |
 //! | `guest` | a client that behaves, to show that it is served meanwhile and afterwards |
+//! | `flood` | one client that takes more than its share |
+//! | `guess` | tokens that are guessed, and what a stranger is told |
 //! | `parser` | bytes, frames and requests that no client of ours sends |
 //!
 //! Requests that are well formed and odd all the same are written by [`crate::server::peer::Peer`],
@@ -12,6 +14,8 @@
 mod guest;
 pub(crate) mod raw;
 
+mod flood;
+mod guess;
 mod parser;
 
 pub(crate) use self::guest::{Guest, still_serves};

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Section};
 
+/// What an entry may take and more, in bytes: where less passes, the largest entry never would.
+const MOST_OF_AN_ENTRY: u64 = 2_097_152;
+
 /// How much of a hub one client, and all of them, may use.
 ///
 /// Where a rate, a quota or a number may be 0, that means no limit.
@@ -74,12 +77,12 @@ impl Section for Limits {
             within("entries_burst", self.entries_burst, 1, u32::MAX)?;
         }
         if self.bytes_per_second > 0 {
-            // Else an entry of the largest size could never pass.
-            let least = u64::try_from(limits::ENTRY_CONTENT_MAX_BYTES).unwrap_or(u64::MAX);
-            within("burst_bytes", self.burst_bytes, 2 * least, 1 << 62)?;
+            within("burst_bytes", self.burst_bytes, MOST_OF_AN_ENTRY, 1 << 62)?;
         }
         within("bytes_per_second", self.bytes_per_second, 0, 1 << 62)?;
-        within("daily_bytes", self.daily_bytes, 0, 1 << 62)?;
+        if self.daily_bytes > 0 {
+            within("daily_bytes", self.daily_bytes, MOST_OF_AN_ENTRY, 1 << 62)?;
+        }
         if self.failures_burst > 0 {
             within("failures_per_minute", self.failures_per_minute, 1, u32::MAX)?;
         }

@@ -78,7 +78,7 @@ fn what_is_no_toml_is_told_with_its_line() {
 
 #[test]
 fn the_settings_in_effect_read_back_the_same() {
-    let settings = parse("[limits]\ndaily_bytes = 5\n").unwrap();
+    let settings = parse("[limits]\ndaily_bytes = 5_000_000\n").unwrap();
     let written = settings.to_toml().unwrap();
     assert_eq!(parse(&written).unwrap(), settings);
     assert!(written.contains("listeners = 20000"), "{written}");
