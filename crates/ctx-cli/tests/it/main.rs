@@ -15,6 +15,7 @@ mod failpoints;
 mod files;
 mod harness;
 mod hub;
+mod hub_limits;
 mod hub_settings;
 mod hub_verify;
 mod init;

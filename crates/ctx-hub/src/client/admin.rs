@@ -128,7 +128,7 @@ impl AdminClient {
     async fn ask<Q: Question, A: Answer>(&self, call: Call, question: Q) -> Result<A, ClientError> {
         let deadline = self.transport.deadline();
         let bearer = self.bearer.as_ref();
-        let answer = repeated(deadline, || {
+        let answer = repeated(deadline, deadline, || {
             self.transport
                 .unary(call, question.clone(), bearer, deadline)
         });

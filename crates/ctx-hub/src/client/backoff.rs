@@ -33,10 +33,19 @@ impl Backoff {
     }
 }
 
+/// How long to stay away that was asked for `wait`: never shorter, and not all at the same moment.
+pub(crate) fn obeying(wait: Duration) -> Duration {
+    let spread = wait.min(limits::RETRY_HINT_SPREAD);
+    let fraction = getrandom::u32().map_or(0.0, |r| f64::from(r) / f64::from(u32::MAX));
+    wait.saturating_add(spread.mul_f64(fraction))
+}
+
 /// Makes a call that is safe to repeat, again while the hub cannot be reached or breaks off: at
-/// most [`limits::RETRY_ATTEMPTS`] times in all, and never past `deadline`.
+/// most [`limits::RETRY_ATTEMPTS`] times in all, and never past `deadline`. A hub that takes no more
+/// for now is asked again when it said, if that is before `patience`.
 pub(super) async fn repeated<T, F>(
     deadline: Instant,
+    patience: Instant,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, ClientError>
 where
@@ -45,16 +54,21 @@ where
     let mut backoff = Backoff::new(limits::RETRY_FIRST_PAUSE, limits::RECONNECT_LONGEST_PAUSE);
     let mut tries = 1;
     loop {
-        let error = match attempt().await {
-            Err(error) if error.is_transient() && tries < limits::RETRY_ATTEMPTS => error,
+        let (error, pause, until) = match attempt().await {
+            Err(error) if let Some(wait) = error.retry_after() => {
+                let pause = obeying(wait).max(backoff.pause());
+                (error, pause, deadline.min(patience))
+            }
+            Err(error) if error.is_transient() && tries < limits::RETRY_ATTEMPTS => {
+                tries += 1;
+                (error, backoff.pause(), deadline)
+            }
             result => return result,
         };
-        let pause = backoff.pause();
-        if Instant::now() + pause >= deadline {
+        if Instant::now() + pause >= until {
             return Err(error);
         }
         tokio::time::sleep(pause).await;
-        tries += 1;
     }
 }
 
@@ -72,6 +86,16 @@ mod tests {
                 pause >= ms(whole / 2) && pause <= ms(whole),
                 "{pause:?} of {whole} ms"
             );
+        }
+    }
+
+    #[test]
+    fn a_hint_is_waited_out_and_somewhat_longer() {
+        for seconds in [0, 1, 10, 3_600] {
+            let wait = Duration::from_secs(seconds);
+            let pause = obeying(wait);
+            let most = wait + wait.min(limits::RETRY_HINT_SPREAD);
+            assert!(pause >= wait && pause <= most, "{pause:?} of {wait:?}");
         }
     }
 

@@ -66,6 +66,19 @@ pub enum ClientError {
         /// What the hub said.
         message: String,
     },
+    /// The hub takes no more of this for now: a limit of the client's, or of its address.
+    #[error("the hub at {peer} takes no more of {call} for now: {message}")]
+    Limited {
+        /// Where.
+        peer: Peer,
+        /// What was asked.
+        call: &'static str,
+        /// What the hub said.
+        message: String,
+        /// When to come back, at most [`limits::RETRY_HINT_LONGEST`] from now. Until then, the same
+        /// call over the same connection fails without asking the hub.
+        wait: Duration,
+    },
     /// The hub does not accept the token.
     #[error("the hub at {peer} refused the credentials: {message}")]
     Credentials {
@@ -241,7 +254,7 @@ impl Error for Cause {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientErrorKind {
-    /// The hub cannot be reached or did not answer in time.
+    /// The hub cannot be reached, did not answer in time, or takes no more for now.
     Unreachable,
     /// The hub refused the credentials.
     Credentials,
@@ -262,7 +275,8 @@ impl ClientError {
             | Self::Timeout { .. }
             | Self::Idle { .. }
             | Self::Gone { .. }
-            | Self::Unavailable { .. } => ClientErrorKind::Unreachable,
+            | Self::Unavailable { .. }
+            | Self::Limited { .. } => ClientErrorKind::Unreachable,
             Self::Credentials { .. } => ClientErrorKind::Credentials,
             Self::ProjectExists { .. }
             | Self::NotFound { .. }
@@ -274,10 +288,19 @@ impl ClientError {
     }
 
     /// Whether the same call may succeed later without anybody changing anything: the hub was not
-    /// reached, did not answer, or broke off. A `register` that failed so may have succeeded.
+    /// reached, did not answer, broke off, or takes no more for now. A `register` that failed so may have succeeded.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.kind(), ClientErrorKind::Unreachable)
+    }
+
+    /// How long the hub wants to be left alone, if it said so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { wait, .. } => Some(*wait),
+            _ => None,
+        }
     }
 
     /// Whether it is worth repeating at once. A hub that did not answer has used up its time.
@@ -303,6 +326,10 @@ impl ClientError {
                 "check that it is a ctx hub that listens at {peer}, and that it is not overloaded"
             )),
             Self::Unavailable { .. } => Some("try again in a moment".to_owned()),
+            Self::Limited { wait, .. } => {
+                let seconds = wait.as_millis().div_ceil(1_000);
+                Some(format!("try again in {seconds} s"))
+            }
             Self::Credentials { .. } => Some(format!(
                 "use the hub's admin token ({} in its data directory) to register, or register this project again if its token was revoked",
                 paths::ADMIN_TOKEN_FILE

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ctx_config::limits;
+use tokio::time::Instant;
 use tonic::{Code, Response, Streaming};
 use zeroize::Zeroizing;
 
@@ -166,6 +167,26 @@ impl HubClient {
     /// [`ClientError::TooMuch`] beyond [`limits::PUBLISH_MAX_ENTRIES`] or
     /// [`limits::PUBLISH_MAX_BYTES`], and what every call can fail with.
     pub async fn publish(&self, drafts: &[EntryDraft]) -> Result<Vec<Sequence>, ClientError> {
+        self.publish_within(drafts, self.transport.deadline()).await
+    }
+
+    /// [`publish`](Self::publish), but a hub that takes no more for now is not waited for.
+    ///
+    /// # Errors
+    /// Those of [`publish`](Self::publish).
+    pub(crate) async fn publish_now(
+        &self,
+        drafts: &[EntryDraft],
+    ) -> Result<Vec<Sequence>, ClientError> {
+        self.publish_within(drafts, Instant::now()).await
+    }
+
+    /// Publishes; a hub that takes no more for now is waited for until `patience`.
+    async fn publish_within(
+        &self,
+        drafts: &[EntryDraft],
+        patience: Instant,
+    ) -> Result<Vec<Sequence>, ClientError> {
         let entries = drafts.len();
         let bytes = drafts.iter().map(|draft| draft.content().len()).sum();
         if entries > limits::PUBLISH_MAX_ENTRIES || bytes > limits::PUBLISH_MAX_BYTES {
@@ -177,7 +198,8 @@ impl HubClient {
         let question = wire::PublishRequest {
             entries: drafts.iter().map(draft_to_wire).collect(),
         };
-        let wire::PublishResponse { sequences } = self.ask(PUBLISH, question).await?.into_inner();
+        let answer = self.ask(PUBLISH, question, patience).await?;
+        let wire::PublishResponse { sequences } = answer.into_inner();
         if sequences.len() != entries {
             let sequences = sequences.len();
             let violation = Violation::SequenceCount { entries, sequences };
@@ -256,7 +278,8 @@ impl HubClient {
     /// # Errors
     /// What every call can fail with.
     pub async fn status(&self) -> Result<HubStatus, ClientError> {
-        let response = self.ask(STATUS, wire::StatusRequest {}).await?;
+        let patience = self.transport.deadline();
+        let response = self.ask(STATUS, wire::StatusRequest {}, patience).await?;
         let identity = HubIdentity::read(response.metadata())
             .map_err(|violation| self.call_context(STATUS).violation(violation))?;
         let wire::StatusResponse {
@@ -274,15 +297,17 @@ impl HubClient {
         })
     }
 
-    /// A call with one answer that is safe to repeat.
+    /// A call with one answer that is safe to repeat; a hub that takes no more for now is waited
+    /// for until `patience`.
     async fn ask<Q: Question, A: Answer>(
         &self,
         call: Call,
         question: Q,
+        patience: Instant,
     ) -> Result<Response<A>, ClientError> {
         let deadline = self.transport.deadline();
         let bearer = self.bearer.as_ref();
-        repeated(deadline, || {
+        repeated(deadline, patience, || {
             self.transport
                 .unary(call, question.clone(), bearer, deadline)
         })
@@ -302,7 +327,9 @@ impl HubClient {
         }
         let deadline = after(limit);
         let bearer = self.bearer.as_ref();
-        repeated(deadline, || {
+        // A stream may be long in beginning, and whoever waits for one wants to know why it does not.
+        let patience = deadline.min(self.transport.deadline());
+        repeated(deadline, patience, || {
             self.transport
                 .open(call, question.clone(), bearer, limit, deadline)
         })

@@ -7,6 +7,10 @@
 //! `publish` (an id is stored once, so a repeated entry gets its first sequence), `status`, and the
 //! opening of `sync` and `listen`. `register` is sent once: repeated after a lost answer, it would
 //! only be told that the project exists.
+//!
+//! A hub that takes no more of something for now says when it will. That is waited for if it is
+//! within the time that a call has; else the call fails with [`ClientError::Limited`], and until then
+//! the connection does not ask again, whoever tries.
 
 mod address;
 mod admin;
@@ -14,6 +18,7 @@ pub(crate) mod backoff;
 mod error;
 mod hub;
 mod json_service;
+mod limited;
 mod status;
 mod stream;
 mod transport;

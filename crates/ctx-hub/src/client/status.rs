@@ -7,7 +7,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use ctx_config::wire::HUB_LOG_HEADER;
+use ctx_config::limits;
+use ctx_config::wire::{HUB_LOG_HEADER, RETRY_AFTER_HEADER};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::Peer;
@@ -117,6 +119,14 @@ impl Context<'_> {
                     identity: Box::new(identity),
                 }
             }
+            Code::ResourceExhausted if let Some(wait) = retry_after(status.metadata()) => {
+                ClientError::Limited {
+                    peer,
+                    call,
+                    message,
+                    wait,
+                }
+            }
             Code::Unauthenticated | Code::PermissionDenied => {
                 ClientError::Credentials { peer, message }
             }
@@ -156,6 +166,17 @@ impl Context<'_> {
             presentable(status.message())
         }
     }
+}
+
+/// After how long the hub wants to be asked again, no longer than anybody should be kept waiting;
+/// `None` when it says nothing that can be understood. A negative number means never, and of that
+/// the code alone says enough.
+fn retry_after(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get(RETRY_AFTER_HEADER)?.to_str().ok()?;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // More digits than a number has are very many milliseconds all the same.
+    let millis = is_number.then(|| text.parse().unwrap_or(u64::MAX))?;
+    Some(Duration::from_millis(millis).min(limits::RETRY_HINT_LONGEST))
 }
 
 /// Whether tonic found that an answer ended before its end: in the middle of a message, or without
@@ -199,4 +220,27 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_bounded_and_garbage_is_none() {
+        let read = |text: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert(RETRY_AFTER_HEADER, text.parse().unwrap());
+            retry_after(&metadata)
+        };
+        assert_eq!(read("0"), Some(Duration::ZERO));
+        assert_eq!(read("1500"), Some(Duration::from_millis(1_500)));
+        for long in ["31536000000", "18446744073709551616", &"9".repeat(300)] {
+            assert_eq!(read(long), Some(limits::RETRY_HINT_LONGEST), "{long}");
+        }
+        for garbage in ["", "-1", "+5", "5s", "1e3", "0x10", " 5", "soon", "1.5"] {
+            assert_eq!(read(garbage), None, "{garbage:?}");
+        }
+        assert_eq!(retry_after(&MetadataMap::new()), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! The connection under a client: dialling, deadlines, one call at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::error::ClientError;
 use super::json_service::JsonService;
+use super::limited::Limited;
 use super::status::Context;
 use super::{HubAddress, Peer, Timeouts};
 use crate::wire::codec::JsonCodec;
@@ -56,6 +58,7 @@ pub(super) struct Transport {
     channel: Channel,
     peer: Peer,
     timeouts: Timeouts,
+    limited: Arc<Limited>,
 }
 
 /// What stands in `authorization` for a token.
@@ -98,6 +101,7 @@ impl Transport {
             channel: endpoint.connect_lazy(),
             peer,
             timeouts,
+            limited: Arc::default(),
         })
     }
 
@@ -143,6 +147,7 @@ impl Transport {
             channel,
             peer,
             timeouts,
+            limited: Arc::default(),
         })
     }
 
@@ -179,6 +184,7 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Response<A>, ClientError> {
         let context = self.context(call, self.timeouts.call);
+        self.limited.check(context)?;
         let mut request = request(question, bearer);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
         let answered = async {
@@ -187,9 +193,9 @@ impl Transport {
                 .await
                 .map_err(|status| context.error(status))
         };
-        timeout_at(deadline, answered)
-            .await
-            .unwrap_or_else(|_| Err(context.timeout()))
+        let answered = timeout_at(deadline, answered).await;
+        let answered = answered.unwrap_or_else(|_| Err(context.timeout()));
+        answered.inspect_err(|error| self.limited.note(error))
     }
 
     /// Opens a stream of answers, which has to begin before `deadline`; `limit` is what errors say
@@ -205,6 +211,7 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Option<Response<Streaming<A>>>, ClientError> {
         let context = self.context(call, limit);
+        self.limited.check(context)?;
         let request = request(question, bearer);
         let opened = async {
             let mut grpc = self.ready(context).await?;
@@ -212,7 +219,8 @@ impl Transport {
                 .await
                 .map_err(|status| context.error(status))
         };
-        timeout_at(deadline, opened).await.ok().transpose()
+        let opened = timeout_at(deadline, opened).await.ok().transpose();
+        opened.inspect_err(|error| self.limited.note(error))
     }
 
     /// A caller that may make one call: tonic panics where nobody waited for this.

@@ -29,11 +29,24 @@ pub(crate) trait Publisher: Sync {
         &self,
         drafts: &[EntryDraft],
     ) -> impl Future<Output = Result<Vec<Sequence>, ClientError>> + Send;
+
+    /// The same of entries that can wait where they are: a hub that takes no more for now is not
+    /// waited for.
+    fn send(
+        &self,
+        drafts: &[EntryDraft],
+    ) -> impl Future<Output = Result<Vec<Sequence>, ClientError>> + Send {
+        self.publish(drafts)
+    }
 }
 
 impl Publisher for HubClient {
     async fn publish(&self, drafts: &[EntryDraft]) -> Result<Vec<Sequence>, ClientError> {
         Self::publish(self, drafts).await
+    }
+
+    async fn send(&self, drafts: &[EntryDraft]) -> Result<Vec<Sequence>, ClientError> {
+        self.publish_now(drafts).await
     }
 }
 
@@ -164,7 +177,7 @@ impl Outbox {
         report: &mut SendReport,
     ) -> Result<bool, OutboxError> {
         failpoint::reach("outbox.sending")?;
-        match hub.publish(&drafts).await {
+        match hub.send(&drafts).await {
             Ok(sequences) => {
                 failpoint::reach("outbox.acknowledged")?;
                 self.blocking(move |outbox| outbox.remove(&names)).await?;

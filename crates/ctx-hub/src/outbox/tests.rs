@@ -18,6 +18,8 @@ enum Fault {
     Away,
     Credentials,
     Rejected(Code, &'static str),
+    /// It takes no more for a minute.
+    Limited,
     /// It stores the entries, and the answer is lost.
     LostAnswer,
 }
@@ -69,6 +71,12 @@ fn error(fault: Fault) -> ClientError {
             peer,
             call,
             message: "away".to_owned(),
+        },
+        Fault::Limited => ClientError::Limited {
+            peer,
+            call,
+            message: "too much".to_owned(),
+            wait: std::time::Duration::from_secs(60),
         },
         Fault::Credentials => ClientError::Credentials {
             peer,
@@ -294,6 +302,7 @@ async fn an_entry_that_is_refused_for_good_is_moved_aside_and_holds_up_nothing()
 async fn what_is_not_the_entry_s_fault_keeps_it_queued() {
     for fault in [
         Fault::Away,
+        Fault::Limited,
         Fault::Credentials,
         Fault::Rejected(Code::ResourceExhausted, "the hub has no room to store it"),
         Fault::Rejected(Code::Internal, "the hub's store failed"),
@@ -321,6 +330,7 @@ async fn a_publish_comes_behind_what_is_queued() {
 
     for fault in [
         Fault::Away,
+        Fault::Limited,
         Fault::Rejected(Code::ResourceExhausted, "the hub has no room to store it"),
         Fault::Rejected(Code::Internal, "the hub's store failed"),
     ] {
@@ -347,6 +357,7 @@ async fn what_is_queued_and_what_fails_is_told_by_its_cause() {
     for (fault, is_queued) in [
         (Fault::Away, true),
         (Fault::LostAnswer, true),
+        (Fault::Limited, true),
         (no_room, true),
         (too_large, false),
         (broken, false),

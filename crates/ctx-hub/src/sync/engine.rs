@@ -115,7 +115,10 @@ pub(super) async fn send_queued<S: Source>(
         }
     };
     let sent = u64::try_from(report.sent.len()).unwrap_or(u64::MAX);
-    let is_told = |error: &mut ClientError| error.kind() == ClientErrorKind::Rejected;
+    // A hub that takes no more entries for now may still give some.
+    let is_told = |error: &mut ClientError| {
+        error.kind() == ClientErrorKind::Rejected || error.retry_after().is_some()
+    };
     let (told, ends) = match report.stopped.take_if(is_told) {
         Some(told) => (Some(told), None),
         None => (None, report.stopped.take()),
@@ -218,8 +221,12 @@ impl<S: Source> Run<'_, '_, S> {
                 tries = 0;
                 pauses = short_pauses();
             }
-            // A hub that does not answer has had its time.
-            let hopeless = !error.is_retryable() || matches!(error, ClientError::Timeout { .. });
+            // A hub that does not answer has had its time, and one that wants to be left alone is.
+            let hopeless = !error.is_retryable()
+                || matches!(
+                    error,
+                    ClientError::Timeout { .. } | ClientError::Limited { .. }
+                );
             if hopeless || tries >= limits::RETRY_ATTEMPTS {
                 return Err(error.into());
             }

@@ -1,6 +1,7 @@
 //! What can go wrong with the mirror.
 
 use std::io;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use ctx_io::{AppendError, LockError, PathError, ReadError, WriteError};
@@ -171,6 +172,15 @@ impl SyncError {
             Self::Diverged { .. } | Self::Batch(_) => SyncErrorKind::Diverged,
             Self::Client(error) => SyncErrorKind::Client(error.kind()),
             Self::Lock(_) | Self::Io(_) => SyncErrorKind::Io,
+        }
+    }
+
+    /// How long the hub wants to be left alone, if that is what went wrong.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Client(error) => error.retry_after(),
+            _ => None,
         }
     }
 

@@ -25,6 +25,8 @@ use crate::types::{Chain, EntryType, HubId, LogMark, Sequence, TypeSet};
 pub(super) enum Fault {
     /// It cannot be opened: the credentials are refused.
     Refused,
+    /// It cannot be opened: the hub takes no more for so many seconds.
+    Limited(u64),
     /// It breaks after so many entries.
     After(usize),
     /// The hub ends it after so many entries, as if that were all.
@@ -228,6 +230,14 @@ impl FakeHub {
             return Err(ClientError::Credentials {
                 peer: peer(),
                 message: "no".to_owned(),
+            });
+        }
+        if let Some(Fault::Limited(seconds)) = fault {
+            return Err(ClientError::Limited {
+                peer: peer(),
+                call: "Sync",
+                message: "too much".to_owned(),
+                wait: std::time::Duration::from_secs(seconds),
             });
         }
         Ok(FakeStream {

@@ -18,7 +18,7 @@ use super::session::{Applied, SyncSession, load_state};
 use super::source::{Entries, Source};
 use super::watch::OutboxWatch;
 use super::worker::Worker;
-use crate::client::backoff::Backoff;
+use crate::client::backoff::{Backoff, obeying};
 use crate::client::{ClientError, HubClient, HubIdentity, StreamStart};
 use crate::types::TypeSet;
 
@@ -116,7 +116,10 @@ impl<S: Source> Listening<'_, '_, S> {
                 Err(SyncError::Client(ClientError::Idle { .. })) => {}
                 Err(error) if !is_passing(&error) => return Err(error),
                 ended => {
-                    let retry_in = pauses.pause();
+                    let retry_in = match ended.as_ref().err().and_then(SyncError::retry_after) {
+                        Some(wait) => obeying(wait).max(pauses.pause()),
+                        None => pauses.pause(),
+                    };
                     (self.on_event)(SyncEvent::Disconnected {
                         error: ended.err(),
                         retry_in,

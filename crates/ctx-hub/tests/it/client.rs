@@ -3,6 +3,8 @@
 mod admin;
 mod calls;
 mod hostile;
+#[cfg(feature = "server")]
+mod limited;
 #[cfg(feature = "sync")]
 mod outbox;
 mod peer;

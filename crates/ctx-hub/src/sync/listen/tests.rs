@@ -266,3 +266,31 @@ async fn a_mirror_that_is_removed_under_a_listener_is_made_again_without_a_gap()
     listener.stop().await;
     project.assert_mirrors(&hub, &all);
 }
+
+#[tokio::test]
+async fn a_hub_that_wants_to_be_left_alone_is_not_dialled_before() {
+    let (hub, project, all) = (FakeHub::with(5), Project::new(), TypeSet::all());
+    hub.fail([Fault::Limited(1_000)]);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut on_event = |event: SyncEvent| {
+        if let SyncEvent::Disconnected { retry_in, .. } = event {
+            tell.send(retry_in).unwrap();
+        }
+    };
+    let options = SyncOptions::default();
+    let context = &project.context;
+    let listening = run(
+        &hub,
+        context,
+        &all,
+        &options,
+        &mut on_event,
+        std::future::pending(),
+    );
+    let retry_in = tokio::select! {
+        _ = listening => panic!("the listener ended"),
+        retry_in = tokio::time::timeout(BOUND, told.recv()) => retry_in.unwrap().unwrap(),
+    };
+    assert!(retry_in >= Duration::from_secs(1_000), "{retry_in:?}");
+    assert_eq!(hub.asked().len(), 1);
+}
