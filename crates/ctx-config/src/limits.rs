@@ -162,6 +162,43 @@ pub const CONNECTION_MAX_CALLS: u32 = 256;
 /// How long the handshake of a connection may take, before HTTP/2 begins on it.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a peer may be silent before its first call.
+pub const FIRST_CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a connection stays open without a call.
+pub const CONNECTION_IDLE_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long an answer that is there may remain unread; then its connection is closed.
+pub const STALLED_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// How long a connection that is being closed has for the answers that are under way.
+pub const CLOSING_GRACE: Duration = Duration::from_secs(3);
+
+/// Connections that a hub has open at its address.
+pub const CONNECTIONS: usize = 16_384;
+
+/// Connections that a hub has open with one address, or with one /64 network of IPv6.
+pub const ADDRESS_CONNECTIONS: usize = 1_024;
+
+/// Connections that a hub has open on its admin socket.
+pub const ADMIN_CONNECTIONS: usize = 16;
+
+/// Open files that are kept for the store, the admin socket and everything else that is no
+/// connection of the network.
+pub const RESERVED_FILES: u64 = 64;
+
+/// Calls on one connection that may be taken back in a minute before they are answered.
+pub const CONNECTION_MAX_TAKEN_BACK: u32 = 1_000;
+
+/// Largest headers of a call, in bytes.
+pub const HEADERS_MAX_BYTES: u32 = 16_384;
+
+/// Bytes of one connection that may be on their way without having been asked for.
+pub const CONNECTION_WINDOW_BYTES: u32 = 262_144;
+
+/// Bytes of one call that may be on their way without having been asked for.
+pub const CALL_WINDOW_BYTES: u32 = 131_072;
+
 /// How often a hub pings a connection, to find a peer that vanished without a word.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 

@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use crate::Failure;
 
-/// What one client may do is not what is measured: a few of them stand for many.
+/// What one client or one address may do is not what is measured: a few of them stand for many.
 const NO_LIMITS: &[u8] = b"[limits]\nentries_per_second = 0\nbytes_per_second = 0\n\
-    daily_bytes = 0\nlisteners_per_client = 0\nsyncs_per_client = 0\nlisteners = 0\n";
+    daily_bytes = 0\nlisteners_per_client = 0\nsyncs_per_client = 0\nlisteners = 0\n\
+    [listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[connections]\nmost = 100000\n";
 
 /// How long a hub may take to drain and end.
 const STOP: Duration = Duration::from_secs(60);

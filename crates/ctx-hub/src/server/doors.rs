@@ -16,6 +16,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use super::admin::Door;
 use super::connection::Serving;
+use super::gate::Gate;
 use super::incoming::{Clear, Closing, serve};
 use super::proxies::TrustedProxies;
 use super::router::Router;
@@ -27,6 +28,8 @@ pub(super) struct Doors {
     pub(super) network: TcpListener,
     pub(super) socket: UnixListener,
     pub(super) proxies: Arc<TrustedProxies>,
+    /// What the network door lets in.
+    pub(super) gate: Gate,
 }
 
 impl Doors {
@@ -42,17 +45,21 @@ impl Doors {
         let health = HealthReporter::new();
         set_health(&health, ServingStatus::Serving).await;
         let others = others(&health);
-        let serving = |door| Serving {
+        let serving = |door, gate| Serving {
+            hub: Arc::clone(hub),
             router: Router::new(Arc::clone(hub), door, others.clone()),
             handshake: Clear,
             proxies: Arc::clone(&self.proxies),
+            gate,
         };
+        // Places of their own: what comes from the network cannot take those of operators.
+        let operators = Gate::new(limits::ADMIN_CONNECTIONS, limits::ADMIN_CONNECTIONS);
         let closing = || Closing {
             stop: stop.subscribe(),
             sever: sever.subscribe(),
         };
-        let network = serve(self.network, serving(Door::Network), closing());
-        let socket = serve(self.socket, serving(Door::Socket), closing());
+        let network = serve(self.network, serving(Door::Network, self.gate), closing());
+        let socket = serve(self.socket, serving(Door::Socket, operators), closing());
         let mut servers = pin!(async { tokio::join!(network, socket) });
         tokio::select! {
             _ = &mut servers => {}

@@ -94,8 +94,11 @@ pub(super) async fn serve<L: Accept, H: Handshake<L::Io>>(
         };
         match accepted {
             Ok((io, address)) => {
-                let stop = closing.stop.clone();
-                open.spawn(Arc::clone(&serving).connection(io, address, stop));
+                // Who is refused sees the connection close, and dials again after a while.
+                if let Some((peer, place)) = serving.admit(address) {
+                    let (serving, stop) = (Arc::clone(&serving), closing.stop.clone());
+                    open.spawn(serving.connection(io, peer, place, stop));
+                }
             }
             Err(error) => failed_to_accept(&error).await,
         }
@@ -136,10 +139,13 @@ mod tests {
 
     use camino::Utf8Path;
     use ctx_config::paths::DataDir;
+    use tokio::io::AsyncReadExt as _;
     use tonic::service::Routes;
 
     use super::super::admin::Door;
+    use super::super::gate::Gate;
     use super::super::router::Router;
+    use super::super::settings::HumanDuration;
     use super::super::shared::{About, Shared};
     use super::*;
     use crate::secret::AdminToken;
@@ -160,7 +166,8 @@ mod tests {
         }
     }
 
-    fn router(data_dir: &Utf8Path) -> Router {
+    /// A door with that handshake, which may take so long.
+    fn serving<H>(data_dir: &Utf8Path, handshake: H, limit: Duration) -> Serving<H> {
         let (store, _) = SqliteStore::open(&DataDir::new(data_dir)).unwrap();
         let about = About {
             version: String::new(),
@@ -169,8 +176,16 @@ mod tests {
             addresses: Vec::new(),
             data_dir: data_dir.to_owned(),
         };
-        let hub = Shared::new(store, &AdminToken::random().unwrap(), about);
-        Router::new(Arc::new(hub), Door::Network, Routes::default())
+        let mut hub = Shared::new(store, &AdminToken::random().unwrap(), about);
+        hub.connections.handshake = HumanDuration::new(limit);
+        let hub = Arc::new(hub);
+        Serving {
+            router: Router::new(Arc::clone(&hub), Door::Network, Routes::default()),
+            hub,
+            handshake,
+            proxies: Arc::default(),
+            gate: Gate::new(4, 4),
+        }
     }
 
     async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -179,15 +194,24 @@ mod tests {
             .expect("it takes too long")
     }
 
+    /// A call on a connection of its own, and what drives it.
+    async fn called(address: SocketAddr) -> tokio::task::JoinHandle<Result<(), h2::Error>> {
+        let io = TcpStream::connect(address).await.unwrap();
+        let (send, connection) = soon(h2::client::handshake(io)).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let mut send = soon(send.ready()).await.unwrap();
+        let request = http::Request::post("http://hub/nothing").body(()).unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        soon(response).await.unwrap();
+        driven
+    }
+
     #[tokio::test]
     async fn a_handshake_that_does_not_end_holds_up_neither_the_next_connection_nor_the_end() {
         let temp = tempfile::tempdir().unwrap();
+        let data_dir = Utf8Path::from_path(temp.path()).unwrap();
         let handshake = StuckOnce::default();
-        let serving = Serving {
-            router: router(Utf8Path::from_path(temp.path()).unwrap()),
-            handshake: handshake.clone(),
-            proxies: Arc::default(),
-        };
+        let serving = serving(data_dir, handshake.clone(), Duration::from_secs(3_600));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, sever) = (watch::Sender::new(false), watch::Sender::new(false));
@@ -204,18 +228,31 @@ mod tests {
             }
         })
         .await;
-        let next = TcpStream::connect(address).await.unwrap();
-        let (send, connection) = soon(h2::client::handshake(next)).await.unwrap();
-        let driven = tokio::spawn(connection);
-        let mut send = soon(send.ready()).await.unwrap();
-        let request = http::Request::post("http://hub/nothing").body(()).unwrap();
-        let (response, _) = send.send_request(request, true).unwrap();
-        soon(response).await.unwrap();
+        let driven = called(address).await;
 
         stop.send_replace(true);
         soon(driven).await.unwrap().unwrap();
         assert!(!served.is_finished(), "the stuck one is still there");
         sever.send_replace(true);
         soon(served).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_takes_too_long_is_given_up() {
+        let temp = tempfile::tempdir().unwrap();
+        let data_dir = Utf8Path::from_path(temp.path()).unwrap();
+        let serving = serving(data_dir, StuckOnce::default(), Duration::from_millis(100));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let flag = watch::Sender::new(false);
+        let closing = Closing {
+            stop: flag.subscribe(),
+            sever: flag.subscribe(),
+        };
+        let _served = tokio::spawn(serve(listener, serving, closing));
+        let mut stuck = TcpStream::connect(address).await.unwrap();
+        let read = soon(stuck.read(&mut [0])).await;
+        assert_eq!(read.unwrap(), 0, "closed");
+        called(address).await;
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use ctx_config::limits;
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
-use ipnet::IpNet;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
@@ -16,8 +15,10 @@ use super::claim::Claim;
 use super::clock::Clock;
 use super::doors::Doors;
 use super::error::HubError;
+use super::files;
+use super::gate::Gate;
 use super::proxies::TrustedProxies;
-use super::settings::Settings;
+use super::settings::{Connections, Network, Settings};
 use super::shared::{About, Shared};
 use super::status::report;
 use crate::secret::AdminToken;
@@ -38,8 +39,6 @@ pub struct HubConfig {
     pub clock: Clock,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
     pub drain: Duration,
-    /// Whose word counts for whom they ask: the networks of proxies that the operator runs.
-    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl HubConfig {
@@ -52,7 +51,6 @@ impl HubConfig {
             version: version.into(),
             clock: Clock::default(),
             drain: limits::DRAIN_LIMIT,
-            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -115,7 +113,7 @@ impl Hub {
             data_dir: config.data_dir.path().to_owned(),
         };
         let shared = Shared::new(store, &token, about);
-        let shared = Arc::new(shared.within(&config.settings.limits, &config.clock));
+        let shared = Arc::new(shared.within(&config.settings, &config.clock));
         Ok(Self {
             shared,
             claim,
@@ -170,10 +168,13 @@ impl Hub {
                 () = self.shared.stop.notified() => {}
             }
         };
+        let settings = &self.config.settings;
+        let proxies = settings.listen.trusted_proxies.iter().copied();
         let doors = Doors {
             network: self.tcp,
             socket: self.socket,
-            proxies: Arc::new(TrustedProxies::new(self.config.trusted_proxies)),
+            gate: gate(&settings.connections),
+            proxies: Arc::new(TrustedProxies::new(proxies.map(Network::get).collect())),
         };
         // Ends with this future, whatever that ends with.
         let mut following = JoinSet::new();
@@ -187,6 +188,19 @@ impl Hub {
         tracing::info!("stopped");
         first_error([closed, released])
     }
+}
+
+/// Lets in what the settings say, and what the open files of this process leave room for.
+fn gate(settings: &Connections) -> Gate {
+    let most = files::connections(settings.most);
+    if most < settings.most {
+        tracing::warn!(
+            most,
+            wanted = settings.most,
+            "the limit of open files allows fewer connections"
+        );
+    }
+    Gate::new(most, settings.per_address)
 }
 
 fn adopt(listener: std::net::TcpListener) -> std::io::Result<(TcpListener, SocketAddr)> {

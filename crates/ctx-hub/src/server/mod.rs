@@ -8,6 +8,8 @@
 //! | `incoming` | accepts connections, at the address of the hub and on the admin socket |
 //! | `connection` | serves one connection, from its handshake to its end |
 //! | `peer` | says who is at the other end |
+//! | `gate` | counts connections, and lets in no more than there is room for |
+//! | `activity` | closes connections that are silent, or whose peer does not read |
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
@@ -24,6 +26,7 @@
 //! A publish changes the head of the log, and that is all a listener hears of it: it is woken and
 //! reads on from where it is, out of memory or, when it is far behind, from the store. So nothing is queued for a listener, and none can slow a publisher.
 
+mod activity;
 mod admin;
 mod attempts;
 mod auth;
@@ -39,7 +42,10 @@ mod doors;
 mod encoding;
 mod error;
 mod fanout;
+mod files;
+mod gate;
 mod handler;
+mod incidents;
 mod incoming;
 mod known;
 mod lifecycle;

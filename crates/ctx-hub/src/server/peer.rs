@@ -48,6 +48,16 @@ impl Peer {
         self.encrypted
     }
 
+    /// The address of the connection, which may be a proxy's; `None` on the admin socket.
+    pub(super) const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Whether the connection comes from a proxy that is trusted to say for whom it asks.
+    pub(super) fn is_proxy(&self) -> bool {
+        self.address.is_some_and(|a| self.proxies.contain(a.ip()))
+    }
+
     /// The address of whoever sent a request with these headers: that of the connection, or, where
     /// a trusted proxy asks, the nearest hop in `x-forwarded-for` that is no trusted proxy itself.
     /// What a proxy says in words that cannot be read counts as the proxy's own request, and
@@ -142,6 +152,7 @@ mod tests {
     fn whoever_is_on_the_admin_socket_has_no_address() {
         let peer = Peer::new(None, Arc::default());
         assert_eq!(peer.client_address(&HeaderMap::new()), None);
+        assert!(!peer.is_proxy());
         assert!(!peer.is_encrypted());
         assert!(peer.encrypted().is_encrypted());
     }

@@ -9,9 +9,10 @@ use super::attempts::Attempts;
 use super::auth::AdminKey;
 use super::budget::Budget;
 use super::clock::Clock;
+use super::incidents::Incidents;
 use super::recent::Recent;
 use super::room::Room;
-use super::settings::Limits;
+use super::settings::{Connections, Limits, Settings};
 use super::streams::{Most, Streams};
 use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) attempts: Attempts,
+    pub(super) connections: Connections,
+    pub(super) incidents: Incidents,
     pub(super) admin: AdminKey,
     pub(super) streams: Arc<Streams>,
     pub(super) calls: Calls,
@@ -45,6 +48,8 @@ impl Shared {
             room: Room::default(),
             budget: Budget::new(&limits, clock.clone()),
             attempts: Attempts::new(&limits, clock),
+            connections: Connections::default(),
+            incidents: Incidents::default(),
             admin: AdminKey::new(admin.hash()),
             streams: Arc::new(Streams::new(most_streams(&limits))),
             limits,
@@ -54,9 +59,11 @@ impl Shared {
         }
     }
 
-    /// With other limits.
-    pub(super) fn within(self, limits: &Limits, clock: &Clock) -> Self {
+    /// With other settings.
+    pub(super) fn within(self, settings: &Settings, clock: &Clock) -> Self {
+        let limits = &settings.limits;
         Self {
+            connections: settings.connections.clone(),
             budget: Budget::new(limits, clock.clone()),
             attempts: Attempts::new(limits, clock.clone()),
             streams: Arc::new(Streams::new(most_streams(limits))),

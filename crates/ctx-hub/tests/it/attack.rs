@@ -7,6 +7,9 @@
 //! | `flood` | one client that takes more than its share |
 //! | `guess` | tokens that are guessed, and what a stranger is told |
 //! | `parser` | bytes, frames and requests that no client of ours sends |
+//! | `conn` | peers that hold a connection and draw things out, or open too many |
+//! | `http2` | floods of frames |
+//! | `process` | what of it costs memory and open files, of a hub that is a process |
 //!
 //! Requests that are well formed and odd all the same are written by [`crate::server::peer::Peer`],
 //! which is HTTP/2 by the crate `h2`, with any path, metadata and body.
@@ -14,8 +17,11 @@
 mod guest;
 pub(crate) mod raw;
 
+mod conn;
 mod flood;
 mod guess;
+mod http2;
 mod parser;
+mod process;
 
 pub(crate) use self::guest::{Guest, still_serves};

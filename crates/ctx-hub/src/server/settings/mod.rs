@@ -13,20 +13,24 @@
 //! A new section is a file with a struct that implements [`Section`], and three lines here: its
 //! `mod`, its `pub use`, and its line in `sections!`.
 
+mod connections;
 mod duration;
 mod error;
 mod fields;
 mod file;
 mod limits;
+mod listen;
 
 use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use connections::Connections;
 pub use duration::HumanDuration;
 pub use error::{SettingsError, SettingsFault};
 pub use limits::Limits;
+pub use listen::{Listen, Network, NotANetwork};
 
 /// A part of the settings.
 pub trait Section: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned {
@@ -93,6 +97,10 @@ macro_rules! sections {
 }
 
 sections! {
+    /// How a hub is reached from outside.
+    listen: Listen,
+    /// How many connections there may be, and how long a peer may draw things out.
+    connections: Connections,
     /// How much of a hub one client, and all of them, may use.
     limits: Limits,
 }

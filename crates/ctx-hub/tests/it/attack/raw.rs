@@ -270,6 +270,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         }
     }
 
+    /// Whether a frame of `kind` has come for `stream`, of all that has come by now.
+    pub(crate) async fn came(&mut self, kind: u8, stream: u32) -> bool {
+        let wanted = |frame: &Frame| frame.kind == kind && frame.stream == stream;
+        let now = std::time::Duration::from_millis(1);
+        // What was read in part when the time is over is lost: for attacks that end then.
+        let came = tokio::time::timeout(now, self.until(wanted)).await;
+        came.is_ok_and(|frame| frame.is_some())
+    }
+
     /// The last frame of a stream; `None` when the connection ended before it.
     pub(crate) async fn end_of(&mut self, stream: u32) -> Option<Frame> {
         self.until(|frame| frame.ends(stream)).await

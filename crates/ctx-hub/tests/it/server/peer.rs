@@ -173,10 +173,31 @@ impl Peer {
     pub(crate) async fn begin_json(&self, path: &str, token: &str, message: &str) -> Begun {
         let bearer = format!("Bearer {token}");
         let headers = [("content-type", JSON), ("authorization", &bearer)];
-        let mut send = self.send.clone().ready().await.unwrap();
-        let (response, mut request) = send.send_request(request(path, &headers), false).unwrap();
+        self.begin_with(path, &headers, message).await
+    }
+
+    /// As [`Peer::begin_json`], with any headers.
+    pub(crate) async fn begin_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        message: &str,
+    ) -> Begun {
         let mut most = frame(message.as_bytes());
         let rest = most.split_off(most.len() - 1);
+        self.begin_bytes(path, headers, most, rest).await
+    }
+
+    /// Begins a call and sends the bytes `most` of its body, but not the `rest`.
+    pub(crate) async fn begin_bytes(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        most: Bytes,
+        rest: Bytes,
+    ) -> Begun {
+        let mut send = self.send.clone().ready().await.unwrap();
+        let (response, mut request) = send.send_request(request(path, headers), false).unwrap();
         request.send_data(most, false).unwrap();
         Begun {
             response,
@@ -266,7 +287,13 @@ impl Peer {
 impl Begun {
     /// Sends the rest of the message and reads the answer.
     pub(crate) async fn finish(mut self) -> Answer {
-        self.request.send_data(self.rest, true).unwrap();
+        let rest = std::mem::take(&mut self.rest);
+        self.request.send_data(rest, true).unwrap();
+        self.abandoned().await
+    }
+
+    /// Reads the answer, and never sends the rest of the message.
+    pub(crate) async fn abandoned(self) -> Answer {
         let (parts, mut body) = patient(self.response).await.unwrap().into_parts();
         let mut bytes = Vec::new();
         while let Some(chunk) = patient(body.data()).await {
