@@ -168,6 +168,12 @@ pub const FIRST_CALL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection stays open without a call.
 pub const CONNECTION_IDLE_LIMIT: Duration = Duration::from_secs(600);
 
+/// How long a message may take to arrive, unless it is a publish.
+pub const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the message of a publish may take to arrive.
+pub const PUBLISH_LIMIT: Duration = Duration::from_secs(60);
+
 /// How long an answer that is there may remain unread; then its connection is closed.
 pub const STALLED_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -198,6 +204,25 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 262_144;
 
 /// Bytes of one call that may be on their way without having been asked for.
 pub const CALL_WINDOW_BYTES: u32 = 131_072;
+
+/// Bytes of messages that clients are sending at a time; a message counts in full from its first
+/// bytes on.
+pub const RECEIVING_BYTES: usize = 268_435_456;
+
+/// Bytes of messages that one client is sending at a time.
+pub const RECEIVING_CLIENT_BYTES: usize = 67_108_864;
+
+/// Bytes of messages that come without a token, at a time.
+pub const STRANGERS_BYTES: usize = 33_554_432;
+
+/// Bytes of messages that come without a token from one address, at a time.
+pub const STRANGER_BYTES: usize = 4_194_304;
+
+/// Calls open at a time that take no token: health and reflection.
+pub const OPEN_CALLS: usize = 4_096;
+
+/// Calls of one address open at a time that take no token.
+pub const OPEN_CALLS_OF_ADDRESS: usize = 256;
 
 /// How often a hub pings a connection, to find a peer that vanished without a word.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@
 //! | `peer` | says who is at the other end |
 //! | `gate` | counts connections, and lets in no more than there is room for |
 //! | `activity` | closes connections that are silent, or whose peer does not read |
+//! | `message`, `receiving` | bound how long a message takes to arrive, and what all of them take |
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
@@ -49,10 +50,14 @@ mod incidents;
 mod incoming;
 mod known;
 mod lifecycle;
+mod message;
 mod offline;
 mod outgoing;
+mod payer;
 mod peer;
+mod pot;
 mod proxies;
+mod receiving;
 mod recent;
 mod room;
 mod router;

@@ -14,6 +14,7 @@ use std::time::Instant;
 use ctx_config::wire::HUB_ID_HEADER;
 use futures_util::TryFutureExt as _;
 use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -25,10 +26,12 @@ use super::call::{Call, ClientCall, OpenCall, OperatorCall};
 use super::encoding::Encoding;
 use super::fanout::Wanted;
 use super::handler::{Format, streaming, unary};
+use super::message::Arriving;
 use super::peer::Peer;
 use super::shared::Shared;
 use super::{deadline, service, status};
 use crate::secret::TokenHash;
+use crate::types::ClientId;
 use crate::wire::generated as wire;
 
 type HttpRequest = http::Request<Body>;
@@ -60,14 +63,28 @@ impl Router {
         let limit = deadline::named(request.headers());
         match Call::at(request.uri().path()) {
             Some(call) => deadline::within(limit, self.answer(call, request)).await,
-            None => {
-                let answering = async {
-                    let Ok(response) = self.others.oneshot(request).await;
-                    response
-                };
-                deadline::within(limit, answering).await
-            }
+            None => deadline::within(limit, self.answer_other(request)).await,
         }
+    }
+
+    /// Answers what takes no token and is none of our calls.
+    async fn answer_other(self, request: HttpRequest) -> HttpResponse {
+        let peer = request.extensions().get::<Peer>();
+        let Ok(place) = self.hub.receiving.place(peer, request.headers()) else {
+            return status::too_many_open().into_http();
+        };
+        let purse = self.hub.receiving.purse(None, peer, request.headers());
+        let limit = self.hub.connections.message.get();
+        let request = request.map(|body| Body::new(Arriving::new(body, limit, purse, None)));
+        let Ok(response) = self.others.oneshot(request).await;
+        response.map(|body| match place {
+            // The place is taken for as long as the answer goes on.
+            Some(place) => Body::new(body.map_frame(move |frame| {
+                let _place = &place;
+                frame
+            })),
+            None => body,
+        })
     }
 
     /// Answers one of our calls and writes its line in the log.
@@ -88,6 +105,7 @@ impl Router {
             Ok(Admitted::Client(_, caller)) => Some(caller.client.id.clone()),
             _ => None,
         };
+        let request = self.measured(call, client.as_ref(), request, format.max_bytes);
         let known = matches!(admitted, Ok(Admitted::Client(..) | Admitted::Operator(_)));
         let mut response = match admitted {
             Ok(admitted) => self.run(admitted, address, format, request).await,
@@ -107,6 +125,24 @@ impl Router {
             tracing::info!(?call, client, address, ?code, ?duration, "call answered");
         }
         response
+    }
+
+    /// The request, whose message has to arrive in time and is paid for while it does.
+    fn measured(
+        &self,
+        call: Call,
+        client: Option<&ClientId>,
+        request: HttpRequest,
+        max_bytes: usize,
+    ) -> HttpRequest {
+        let peer = request.extensions().get::<Peer>();
+        let purse = self.hub.receiving.purse(client, peer, request.headers());
+        let limit = match call {
+            Call::Client(ClientCall::Publish) => self.hub.connections.publish,
+            _ => self.hub.connections.message,
+        }
+        .get();
+        request.map(|body| Body::new(Arriving::new(body, limit, purse, Some(max_bytes))))
     }
 
     /// Lets a call in whose caller proves who it is, and is not over its limits already: what it

@@ -10,6 +10,7 @@ use super::auth::AdminKey;
 use super::budget::Budget;
 use super::clock::Clock;
 use super::incidents::Incidents;
+use super::receiving::Receiving;
 use super::recent::Recent;
 use super::room::Room;
 use super::settings::{Connections, Limits, Settings};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) attempts: Attempts,
+    pub(super) receiving: Receiving,
     pub(super) connections: Connections,
     pub(super) incidents: Incidents,
     pub(super) admin: AdminKey,
@@ -48,6 +50,7 @@ impl Shared {
             room: Room::default(),
             budget: Budget::new(&limits, clock.clone()),
             attempts: Attempts::new(&limits, clock),
+            receiving: Receiving::default(),
             connections: Connections::default(),
             incidents: Incidents::default(),
             admin: AdminKey::new(admin.hash()),
@@ -61,9 +64,14 @@ impl Shared {
 
     /// With other settings.
     pub(super) fn within(self, settings: &Settings, clock: &Clock) -> Self {
-        let limits = &settings.limits;
+        let (limits, connections) = (&settings.limits, &settings.connections);
+        let (all, share) = (
+            connections.receiving_bytes,
+            connections.receiving_client_bytes,
+        );
         Self {
-            connections: settings.connections.clone(),
+            receiving: Receiving::new(all, share),
+            connections: connections.clone(),
             budget: Budget::new(limits, clock.clone()),
             attempts: Attempts::new(limits, clock.clone()),
             streams: Arc::new(Streams::new(most_streams(limits))),

@@ -30,6 +30,11 @@ pub(super) fn stopping() -> Status {
     Status::unavailable("hub is stopping")
 }
 
+/// Whoever has shown no token has too many streams open.
+pub(super) fn too_many_open() -> Status {
+    Status::unavailable("too many calls without a token are open")
+}
+
 /// What a peer sent breaks a rule; the error says which.
 pub(super) fn invalid(error: impl std::error::Error) -> Status {
     Status::invalid_argument(error.to_string())

@@ -31,6 +31,10 @@ pub struct Connections {
     pub first_call: HumanDuration,
     /// Time that a connection stays open without a call.
     pub idle: HumanDuration,
+    /// Time for the message of a call to arrive, unless it is a publish.
+    pub message: HumanDuration,
+    /// Time for the message of a publish to arrive.
+    pub publish: HumanDuration,
     /// Time that an answer may remain unread.
     pub stalled: HumanDuration,
     /// Time between two pings.
@@ -43,6 +47,10 @@ pub struct Connections {
     pub taken_back_per_minute: u32,
     /// Bytes of the headers of a call.
     pub headers_bytes: u32,
+    /// Bytes of messages that clients are sending at a time.
+    pub receiving_bytes: usize,
+    /// Bytes of messages that one client is sending at a time.
+    pub receiving_client_bytes: usize,
 }
 
 impl Default for Connections {
@@ -53,12 +61,16 @@ impl Default for Connections {
             handshake: HumanDuration::new(limits::HANDSHAKE_LIMIT),
             first_call: HumanDuration::new(limits::FIRST_CALL_LIMIT),
             idle: HumanDuration::new(limits::CONNECTION_IDLE_LIMIT),
+            message: HumanDuration::new(limits::MESSAGE_LIMIT),
+            publish: HumanDuration::new(limits::PUBLISH_LIMIT),
             stalled: HumanDuration::new(limits::STALLED_LIMIT),
             ping_interval: HumanDuration::new(limits::PING_INTERVAL),
             ping_timeout: HumanDuration::new(limits::PING_TIMEOUT),
             calls: limits::CONNECTION_MAX_CALLS,
             taken_back_per_minute: limits::CONNECTION_MAX_TAKEN_BACK,
             headers_bytes: limits::HEADERS_MAX_BYTES,
+            receiving_bytes: limits::RECEIVING_BYTES,
+            receiving_client_bytes: limits::RECEIVING_CLIENT_BYTES,
         }
     }
 }
@@ -81,16 +93,29 @@ impl Section for Connections {
             );
             return Err(Invalid::new("headers_bytes", why));
         }
+        // Else the largest message could never be received.
+        let least = limits::SERVER_MESSAGE_MAX_BYTES;
+        for (key, value) in [
+            ("receiving_bytes", self.receiving_bytes),
+            ("receiving_client_bytes", self.receiving_client_bytes),
+        ] {
+            if value < least {
+                let why = format!("is {value}; it has to be at least {least}");
+                return Err(Invalid::new(key, why));
+            }
+        }
         self.times().into_iter().try_for_each(check_time)
     }
 }
 
 impl Connections {
-    fn times(&self) -> [(&'static str, HumanDuration); 6] {
+    fn times(&self) -> [(&'static str, HumanDuration); 8] {
         [
             ("handshake", self.handshake),
             ("first_call", self.first_call),
             ("idle", self.idle),
+            ("message", self.message),
+            ("publish", self.publish),
             ("stalled", self.stalled),
             ("ping_interval", self.ping_interval),
             ("ping_timeout", self.ping_timeout),
@@ -132,6 +157,10 @@ mod tests {
         assert_eq!(
             refused(|c| c.headers_bytes = 100),
             "headers_bytes is 100; it has to be at least 4096 and at most 1048576"
+        );
+        assert_eq!(
+            refused(|c| c.receiving_client_bytes = 1),
+            "receiving_client_bytes is 1; it has to be at least 16777216"
         );
         assert_eq!(
             refused(|c| c.idle = HumanDuration::default()),

@@ -1,13 +1,13 @@
 //! Peers that hold a connection and draw things out, and peers that open too many.
 
 use ctx_hub::server::settings::{Connections, HumanDuration};
-use ctx_hub::wire::method::{LISTEN, STATUS, SYNC};
+use ctx_hub::wire::method::{LISTEN, PUBLISH, REGISTER, STATUS, SYNC};
 use std::time::Duration;
 
-use super::raw::{PREFACE, Raw, call, frame, kind};
+use super::raw::{PREFACE, Raw, block, call, frame, kind};
 use super::{Guest, still_serves};
 use crate::server::hub::TestHub;
-use crate::server::peer::{JSON, Peer, patient};
+use crate::server::peer::{self, JSON, Peer, patient};
 
 /// Settings in which a hub loses its patience soon. Longer than whoever behaves needs to begin.
 const SOON: Duration = Duration::from_secs(3);
@@ -147,6 +147,59 @@ async fn a_peer_that_answers_no_ping_is_closed_whatever_it_has_open() {
 }
 
 #[tokio::test]
+async fn a_message_that_does_not_arrive_is_given_up_and_nothing_of_it_is_stored() {
+    let hub = hub(|settings| {
+        settings.message = soon();
+        settings.publish = soon();
+    });
+    let guest = Guest::join(&hub).await;
+    let (peer, token) = (guest.peer(), guest.token());
+    let entry = r#"{"entries":[{"id":"never","type":"learning","content":"x"}]}"#;
+    let stopped = |path: &'static str, message: &'static str| async move {
+        let answer = peer
+            .begin_json(path, token, message)
+            .await
+            .abandoned()
+            .await;
+        assert_eq!(answer.code(), "4", "{answer:?}");
+        assert!(answer.message().contains("did not arrive"), "{answer:?}");
+    };
+    let nothing = async {
+        let mut raw = Raw::greeted(hub.socket_addr()).await;
+        raw.headers(1, &call(REGISTER, None, &[]), false)
+            .await
+            .unwrap();
+        raw.end_of(1).await.unwrap();
+    };
+    let drawn_out = async {
+        let mut raw = Raw::greeted(hub.socket_addr()).await;
+        raw.headers(1, &call(PUBLISH, Some(token), &[]), false)
+            .await
+            .unwrap();
+        for byte in peer::frame(entry.as_bytes()).iter().cycle().take(1_000) {
+            if raw.data(1, &[*byte], false).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(SOON / 30).await;
+            if raw.came(kind::HEADERS, 1).await {
+                return;
+            }
+        }
+        panic!("it was given all the time in the world");
+    };
+    tokio::join!(
+        stopped(PUBLISH, entry),
+        stopped(STATUS, "{}"),
+        stopped(LISTEN, "{}"),
+        nothing,
+        drawn_out
+    );
+    let stored = peer.json(SYNC, token, "{}").await;
+    assert!(stored.texts().is_empty(), "{stored:?}");
+    guest.is_served().await;
+}
+
+#[tokio::test]
 async fn of_two_thousand_connections_from_one_address_as_many_stay_as_one_may_have() {
     const MOST: usize = 50;
     let hub = hub(|settings| settings.per_address = MOST);
@@ -203,4 +256,36 @@ async fn our_client_is_refused_like_by_a_hub_that_is_away_and_gets_in_when_there
     assert!(refused.is_retryable(), "{refused:?}");
     drop(held);
     patient(async { while client.register(hub.admin_token(), &project).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn streams_that_take_no_token_are_bounded_for_each_address() {
+    let hub = TestHub::start();
+    let guest = Guest::join(&hub).await;
+    let watch = block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/grpc.health.v1.Health/Watch"),
+        (":authority", "hub.test"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+    ]);
+    let mut open = 0;
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::greeted(hub.socket_addr()).await;
+        for stream in (1..400).step_by(4) {
+            raw.headers(stream, &watch, false).await.unwrap();
+            raw.data(stream, &peer::frame(b""), true).await.unwrap();
+            let answered =
+                |frame: &super::raw::Frame| frame.kind == kind::HEADERS && frame.stream == stream;
+            let answer = raw.until(answered).await.unwrap();
+            open += usize::from(!answer.ends(stream));
+        }
+        all.push(raw);
+    }
+    assert_eq!(open, ctx_config::limits::OPEN_CALLS_OF_ADDRESS);
+    guest.is_served().await;
+    still_serves(&hub).await;
+    drop(all);
 }

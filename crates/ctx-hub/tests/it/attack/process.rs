@@ -4,6 +4,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_hub::server::HubConfig;
@@ -14,7 +15,7 @@ use std::net::SocketAddr;
 
 use super::raw::{Raw, call, frame, kind, settings};
 use crate::server::hub::{TestHub, VERSION};
-use crate::server::peer::{JSON, PATIENCE, Peer};
+use crate::server::peer::{self, JSON, PATIENCE, Peer};
 
 /// Set to the data directory in the process that is the hub.
 const CHILD: &str = "CTX_TEST_ATTACKED_HUB";
@@ -155,6 +156,41 @@ async fn a_hub_without_a_free_file_serves_whoever_is_connected_and_obeys_its_ope
     let ended = wait_for(|| hub.child.try_wait().unwrap());
     assert!(ended.success(), "{ended}");
     drop(held);
+}
+
+#[tokio::test]
+async fn publishes_that_never_end_take_no_more_memory_than_one_client_may_have() {
+    const CALLS: usize = 256;
+    let hub = HubProcess::start("[connections]\npublish = \"8s\"\n", 1_024);
+    let (guest, guest_token) = hub.join("guest").await;
+    let (peer, token) = hub.join("hostile").await;
+    let bearer = format!("Bearer {token}");
+    let headers = [("content-type", JSON), ("authorization", &bearer)];
+    // Two MiB of each are sent, half a GiB in all.
+    let message = peer::frame(&vec![b' '; 2 * MIB]);
+    let mut begun = Vec::new();
+    for _ in 0..CALLS {
+        let most = message.slice(..message.len() - 1);
+        begun.push(
+            peer.begin_bytes(PUBLISH, &headers, most, Bytes::new())
+                .await,
+        );
+    }
+    guest.publish(&guest_token, "meanwhile", "x").await;
+    let mut refused = 0;
+    for begun in begun {
+        let answer = begun.abandoned().await;
+        match answer.code() {
+            "14" => refused += 1,
+            "4" => {}
+            _ => panic!("{answer:?}"),
+        }
+    }
+    assert!(refused >= CALLS - 32, "{refused} of {CALLS} were refused");
+    hub.assert_peak_below(300 * MIB);
+    // What was given up is given back.
+    peer.publish(&token, "afterwards", "x").await;
+    guest.publish(&guest_token, "afterwards too", "x").await;
 }
 
 #[tokio::test]
