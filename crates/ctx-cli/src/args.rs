@@ -7,13 +7,15 @@ use ctx_config::paths;
 
 mod connect;
 mod hub;
+mod trust;
 mod types;
 
 pub(crate) use connect::{
-    Connect, ListenArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
+    Connect, ListenArgs, MoveArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
     TimeoutArgs, UnlockArgs, VerifyArgs,
 };
 pub(crate) use hub::{DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs};
+pub(crate) use trust::TrustArgs;
 
 /// Carry decisions, learnings, conventions and tasks from one project to the others
 #[derive(Debug, Parser)]

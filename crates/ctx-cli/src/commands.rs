@@ -10,6 +10,7 @@ mod hub;
 mod init;
 mod man;
 mod reference;
+mod route;
 mod token;
 mod unlock;
 

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let context = ContextDir::new(std::env::args().nth(1).unwrap_or(CONTEXT_DIR.to_owned()));
     let home = std::env::var(ctx_config::env::HOME)?;
     let connection = Connection::load(&context, &UserDir::under_home(home.as_str().into()))?;
-    let client = HubClient::connect(&connection.hub_addr, Timeouts::default())
+    let client = HubClient::connect(connection.route(), Timeouts::default())
         .await?
         .with_token(connection.token);
 

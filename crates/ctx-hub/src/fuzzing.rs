@@ -60,7 +60,7 @@ pub fn address(bytes: &[u8]) {
         return;
     };
     assert_eq!(address.to_string().parse(), Ok(address.clone()));
-    let uri = format!("http://{address}").parse::<http::Uri>();
+    let uri = format!("https://{}", address.authority()).parse::<http::Uri>();
     let port = uri.as_ref().ok().and_then(http::Uri::port_u16);
     assert_eq!(port, Some(address.port()), "{uri:?}");
 }

@@ -18,6 +18,7 @@ pub use ctx_config;
 pub use ctx_io;
 
 pub mod entry;
+mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod secret;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use ctx_config::{limits, paths};
 
+pub use crate::fingerprint::{Fingerprint, InvalidFingerprint};
 use crate::secret::presentable;
 
 /// A position in the hub's log: 1 for the first stored entry, then 2, 3 … without repetition.

@@ -6,14 +6,14 @@ use clap::{Args as ClapArgs, Subcommand};
 use ctx_hub::client::HubAddress;
 use ctx_hub::types::{EntryId, EntryType, ProjectName};
 
-use super::types;
+use super::{TrustArgs, types};
 
 /// What a project does with its hub.
 #[derive(Debug, Subcommand)]
 #[command(
     about = "Share entries with other projects through a hub",
     after_help = "Examples:\n  \
-        ctx connect register hub.example:9900 --token -\n  \
+        ctx connect register https://hub.example:9900 --token -\n  \
         ctx connect subscribe decision convention\n  \
         ctx connect publish decision \"Dates are UTC everywhere\"\n  \
         ctx connect sync"
@@ -21,6 +21,8 @@ use super::types;
 pub(crate) enum Connect {
     /// Make this project known to a hub, and keep its token sealed
     Register(RegisterArgs),
+    /// Reach the hub at another address or another way, with the same token
+    Move(MoveArgs),
     /// Choose which types of entries to mirror
     Subscribe(SubscribeArgs),
     /// Send an entry to the hub
@@ -51,15 +53,19 @@ pub(crate) struct TimeoutArgs {
     after_help = "The admin token stands in admin.token in the hub's data directory. It is \
     asked for once and not kept. What others on the machine can see in the list of processes is \
     no place for it: give it on standard input or in CTX_HUB_ADMIN_TOKEN.\n\n\
+    A hub on another machine is asked over TLS. Its certificate has to come from an authority that \
+    this machine trusts, unless --ca-cert or --fingerprint says whom to trust instead.\n\n\
     Examples:\n  \
     ctx connect register 127.0.0.1:9900 --token - < ~/.ctx/hub-data/admin.token\n  \
-    ctx connect register hub.example --project billing --token ctx_adm_…\n  \
-    CTX_HUB_ADMIN_TOKEN=ctx_adm_… ctx connect register hub.example:9900"
+    ctx connect register https://hub.example --project billing --token ctx_adm_…\n  \
+    CTX_HUB_ADMIN_TOKEN=ctx_adm_… ctx connect register https://10.0.0.7 --fingerprint 3f5e…"
 )]
 pub(crate) struct RegisterArgs {
-    /// The hub: host, host:port or `[v6]:port`
+    /// The hub: `https://` and host, host:port or `[v6]:port`; on this machine also without https
     #[arg(value_name = "HUB", value_parser = types::hub_address)]
     pub(crate) hub: HubAddress,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The hub's admin token, or - to read it from standard input (default: CTX_HUB_ADMIN_TOKEN)
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,
@@ -69,6 +75,26 @@ pub(crate) struct RegisterArgs {
     /// Register anew although this project is registered already
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "For a hub that moved, that speaks TLS now, or whose certificate was renewed. The \
+    project keeps its token, its mirror and what is queued. Before anything is changed, the hub is \
+    asked whether it knows the token and has the log that the mirror was made from.\n\n\
+    Examples:\n  \
+    ctx connect move https://hub.example\n  \
+    ctx connect move https://10.0.0.7 --fingerprint 3f5e…\n  \
+    ctx connect move https://hub.example --ca-cert company.pem"
+)]
+pub(crate) struct MoveArgs {
+    /// The hub: `https://` and host, host:port or `[v6]:port`; on this machine also without https
+    #[arg(value_name = "HUB", value_parser = types::hub_address)]
+    pub(crate) hub: HubAddress,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) timeout: TimeoutArgs,
 }

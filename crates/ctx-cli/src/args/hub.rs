@@ -8,7 +8,7 @@ use ctx_config::wire;
 use ctx_hub::client::HubAddress;
 use ctx_hub::types::ClientId;
 
-use super::types;
+use super::{TrustArgs, types};
 
 /// What an operator does with a hub.
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub(crate) enum Hub {
     #[command(
         after_help = "When no hub runs on the data directory, its figures are read from \
         the store and the exit code is 4.\n\n\
-        Examples:\n  ctx hub status\n  ctx hub status --hub hub.example:9900 --token -"
+        Examples:\n  ctx hub status\n  ctx hub status --hub https://hub.example --token -"
     )]
     Status(TargetArgs),
     /// List every client that was ever registered
@@ -119,12 +119,14 @@ pub(crate) struct TargetArgs {
         long,
         value_name = "DIR",
         value_parser = types::path(),
-        conflicts_with_all = ["hub", "token"]
+        conflicts_with_all = ["hub", "token", "ca_cert", "fingerprint", "insecure"]
     )]
     pub(crate) data_dir: Option<Utf8PathBuf>,
-    /// A hub elsewhere: host, host:port or `[v6]:port`; takes the admin token
+    /// A hub elsewhere: `https://` and host, host:port or `[v6]:port`; takes the admin token
     #[arg(long, value_name = "ADDR", value_parser = types::hub_address)]
     pub(crate) hub: Option<HubAddress>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The admin token, or - to read it from standard input (default: CTX_HUB_ADMIN_TOKEN)
     #[arg(
         long,

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use ctx_config::limits;
 use ctx_hub::client::HubAddress;
-use ctx_hub::types::{ClientId, EntryId, EntryType, UnknownType};
+use ctx_hub::types::{ClientId, EntryId, EntryType, Fingerprint, UnknownType};
 
 /// One of the entry types; every other word is refused with the list of them.
 pub(super) fn entry_type() -> impl TypedValueParser<Value = EntryType> {
@@ -55,6 +55,13 @@ pub(super) fn entry_id(text: &str) -> Result<EntryId, Invalid> {
 pub(super) fn client_id(text: &str) -> Result<ClientId, Invalid> {
     text.parse::<ClientId>().map_err(|_| Invalid {
         why: "a client id is 32 lower-case hex digits (`ctx hub clients` lists them)".to_owned(),
+    })
+}
+
+/// The fingerprint of a certificate.
+pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, Invalid> {
+    text.parse::<Fingerprint>().map_err(|error| Invalid {
+        why: error.to_string(),
     })
 }
 

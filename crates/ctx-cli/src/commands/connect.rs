@@ -1,6 +1,7 @@
 //! `ctx connect`: what a project does with its hub.
 
 pub(super) mod listen;
+mod move_to;
 mod outbox;
 pub(super) mod publish;
 pub(super) mod register;
@@ -14,7 +15,7 @@ use ctx_hub::client::{HubClient, Timeouts};
 use ctx_hub::connection::Connection;
 
 use crate::args::{Connect, TimeoutArgs};
-use crate::commands::{Cx, convert};
+use crate::commands::{Cx, convert, route};
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -25,6 +26,7 @@ use crate::exit::Exit;
 pub(super) async fn run(command: Connect, cx: &Cx) -> Result<Exit, CliError> {
     match command {
         Connect::Register(args) => cx.screen.show(&register::run(&args, cx).await?)?,
+        Connect::Move(args) => cx.screen.show(&move_to::run(&args, cx).await?)?,
         Connect::Subscribe(args) => cx.screen.show(&subscribe::run(&args, cx)?)?,
         Connect::Publish(args) => cx.screen.show(&publish::run(&args, cx).await?)?,
         Connect::Sync(args) => cx.screen.show(&sync::run(&args, cx).await?)?,
@@ -49,8 +51,8 @@ fn load(cx: &Cx) -> Result<Connection, CliError> {
 ///
 /// # Errors
 /// The hub cannot be reached.
-async fn dial(connection: &Connection, timeouts: Timeouts) -> Result<HubClient, CliError> {
-    let client = HubClient::connect(&connection.hub_addr, timeouts)
+async fn dial(connection: &Connection, timeouts: Timeouts, cx: &Cx) -> Result<HubClient, CliError> {
+    let client = HubClient::connect(route::kept(connection, cx)?, timeouts)
         .await
         .map_err(convert::client)?;
     Ok(client.with_token(connection.token.clone()))

@@ -115,7 +115,7 @@ pub(super) fn settings(error: SettingsError) -> CliError {
 fn of_client(kind: ClientErrorKind) -> Exit {
     match kind {
         ClientErrorKind::Unreachable => Exit::Unreachable,
-        ClientErrorKind::Credentials => Exit::Refused,
+        ClientErrorKind::Credentials | ClientErrorKind::Untrusted => Exit::Refused,
         ClientErrorKind::Usage => Exit::Usage,
         _ => Exit::Failed,
     }

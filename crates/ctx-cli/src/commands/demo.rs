@@ -12,7 +12,9 @@ use ctx_hub::types::EntryType;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::args::{InitArgs, PublishArgs, RegisterArgs, SubscribeArgs, SyncArgs, TimeoutArgs};
+use crate::args::{
+    InitArgs, PublishArgs, RegisterArgs, SubscribeArgs, SyncArgs, TimeoutArgs, TrustArgs,
+};
 use crate::commands::connect::{publish, register, subscribe, sync};
 use crate::commands::hub::start;
 use crate::commands::{Cx, convert, init};
@@ -156,6 +158,7 @@ impl<'a> Story<'a> {
         self.step(Some(name), "ctx init".to_owned(), &report)?;
         let args = RegisterArgs {
             hub: hub.clone(),
+            trust: TrustArgs::default(),
             token: Some(admin.expose().to_owned()),
             project: None,
             force: false,

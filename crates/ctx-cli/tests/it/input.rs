@@ -311,7 +311,7 @@ fn an_address_that_does_not_parse_is_wrong_usage() {
     for (address, says) in [
         ("", "names no host"),
         ("host:99999", "a port that is not a number from 1 to 65535"),
-        ("https://host", "asks for TLS"),
+        ("unix://host", "a scheme that is none of"),
         ("::1", "without brackets"),
         ("host/path", "holds a path"),
     ] {
@@ -322,7 +322,7 @@ fn an_address_that_does_not_parse_is_wrong_usage() {
     assert_snapshot!(project.ctx(&["connect", "register", "host:0x50"]).show(), @r#"
     exit 2
     --- stderr
-    error: invalid value 'host:0x50' for '<HUB>': "host:0x50" has a port that is not a number from 1 to 65535 (write it as host:port, for example hub.example.org:9900)
+    error: invalid value 'host:0x50' for '<HUB>': "host:0x50" has a port that is not a number from 1 to 65535 (write it as https://host:port, for example https://hub.example.org:9900)
 
     For more information, try '--help'.
     "#);

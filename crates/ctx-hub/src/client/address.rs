@@ -1,7 +1,7 @@
 //! Where a hub listens.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ctx_config::wire::DEFAULT_PORT;
@@ -9,23 +9,38 @@ use ctx_config::wire::DEFAULT_PORT;
 /// Longest host name, in bytes, as DNS has it.
 const HOST_MAX_BYTES: usize = 253;
 
-/// Host and port of a hub. Written `host:port`, an IPv6 address in brackets, which reads back the
-/// same.
+/// The name that means this machine wherever it is looked up rightly.
+const LOCALHOST: &str = "localhost";
+
+/// Host and port of a hub, and whether it is asked over TLS. Written `host:port` with the scheme in
+/// front if there is one, and an IPv6 address in brackets, which reads back the same.
 ///
 /// Read from `host:port`, `host` (the default port is assumed), `[::1]:9900`, each with or without
-/// `http://` or `grpc://` in front.
+/// `https://` (also `grpcs://`) or `http://` (also `grpc://`) in front. What no scheme means is the
+/// matter of [`Route`](super::Route).
 ///
 /// ```
-/// use ctx_hub::client::HubAddress;
+/// use ctx_hub::client::{HubAddress, Scheme};
 ///
-/// let address: HubAddress = "http://Hub.example.org".parse()?;
-/// assert_eq!(address.to_string(), "hub.example.org:9900");
+/// let address: HubAddress = "grpcs://Hub.example.org".parse()?;
+/// assert_eq!(address.to_string(), "https://hub.example.org:9900");
+/// assert_eq!(address.scheme(), Some(Scheme::Tls));
 /// # Ok::<(), ctx_hub::client::AddressError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HubAddress {
+    scheme: Option<Scheme>,
     host: Host,
     port: u16,
+}
+
+/// How an address says that a hub is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Over TLS: `https://` or `grpcs://`.
+    Tls,
+    /// In the clear: `http://` or `grpc://`.
+    Clear,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,14 +60,8 @@ pub enum AddressError {
         /// What was given.
         given: String,
     },
-    /// The scheme asks for TLS.
-    #[error("{given:?} asks for TLS, which this version of ctx does not speak")]
-    Tls {
-        /// What was given.
-        given: String,
-    },
     /// The scheme is none that a hub is reached by.
-    #[error("{given:?} has a scheme that is neither http nor grpc")]
+    #[error("{given:?} has a scheme that is none of https, http, grpcs and grpc")]
     Scheme {
         /// What was given.
         given: String,
@@ -91,17 +100,48 @@ impl AddressError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Tls { .. } => {
-                "use host:port over a network that you trust, or through an SSH tunnel or VPN"
-            }
             Self::Brackets { .. } => "write it as [::1]:9900",
-            _ => "write it as host:port, for example hub.example.org:9900",
+            _ => "write it as https://host:port, for example https://hub.example.org:9900",
         };
         Some(text.to_owned())
     }
 }
 
 impl HubAddress {
+    /// What the address says of TLS, if anything.
+    #[must_use]
+    pub const fn scheme(&self) -> Option<Scheme> {
+        self.scheme
+    }
+
+    /// The same host and port, asked as `scheme` says.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: Scheme) -> Self {
+        self.scheme = Some(scheme);
+        self
+    }
+
+    /// Whether the address means this machine by itself: a literal loopback address, or
+    /// `localhost`. A name that happens to lead to this machine is not one: where it leads is up
+    /// to whoever answers for it, and may be another place the next time.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Name(name) if name == LOCALHOST => true,
+            Host::Name(name) => name.parse::<IpAddr>().is_ok_and(is_loopback),
+            Host::V6(address) => is_loopback(IpAddr::V6(*address)),
+        }
+    }
+
+    /// Host and port, without the scheme.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match &self.host {
+            Host::Name(name) => format!("{name}:{}", self.port),
+            Host::V6(address) => format!("[{address}]:{}", self.port),
+        }
+    }
+
     /// The port, never 0.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -118,12 +158,27 @@ impl HubAddress {
     }
 }
 
+/// Whether an address is one of this machine alone, also when it is an IPv4 one in the shape of
+/// IPv6.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls => "https",
+            Self::Clear => "http",
+        })
+    }
+}
+
 impl fmt::Display for HubAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
-            Host::V6(address) => write!(f, "[{address}]:{}", self.port),
+        if let Some(scheme) = self.scheme {
+            write!(f, "{scheme}://")?;
         }
+        f.write_str(&self.authority())
     }
 }
 
@@ -135,7 +190,7 @@ impl FromStr for HubAddress {
             return Err(AddressError::UserInfo);
         }
         let given = || text.to_owned();
-        let rest = without_scheme(text)?;
+        let (scheme, rest) = split_scheme(text)?;
         if rest.contains(['/', '?', '#']) {
             return Err(AddressError::Path { given: given() });
         }
@@ -157,24 +212,24 @@ impl FromStr for HubAddress {
             (Host::Name(name.to_ascii_lowercase()), port)
         };
         let port = read_port(port).ok_or_else(|| AddressError::Port { given: given() })?;
-        Ok(Self { host, port })
+        Ok(Self { scheme, host, port })
     }
 }
 
-/// What follows `http://` or `grpc://`, or all of it.
-fn without_scheme(text: &str) -> Result<&str, AddressError> {
+/// The scheme if there is one, and what follows it.
+fn split_scheme(text: &str) -> Result<(Option<Scheme>, &str), AddressError> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(text);
+        return Ok((None, text));
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" | "grpc" => Ok(rest),
-        "https" | "grpcs" => Err(AddressError::Tls {
-            given: text.to_owned(),
-        }),
-        _ => Err(AddressError::Scheme {
-            given: text.to_owned(),
-        }),
-    }
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "https" | "grpcs" => Scheme::Tls,
+        "http" | "grpc" => Scheme::Clear,
+        _ => {
+            let given = text.to_owned();
+            return Err(AddressError::Scheme { given });
+        }
+    };
+    Ok((Some(scheme), rest))
 }
 
 /// Labels of letters, digits, `-` and `_`, which an IPv4 address is made of as well. Anything else
@@ -219,15 +274,17 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_written_as_host_and_port() {
+    fn an_address_is_written_as_host_and_port_and_its_scheme_if_it_has_one() {
         for (given, normal) in [
             ("hub.example.org:7000", "hub.example.org:7000"),
             ("Hub", "hub:9900"),
             ("10.0.0.7", "10.0.0.7:9900"),
-            ("http://hub:80", "hub:80"),
-            ("GRPC://hub", "hub:9900"),
+            ("http://hub:80", "http://hub:80"),
+            ("GRPC://hub", "http://hub:9900"),
+            ("https://hub", "https://hub:9900"),
+            ("grpcs://Hub:443", "https://hub:443"),
             ("[::1]", "[::1]:9900"),
-            ("http://[0:0::1]:1", "[::1]:1"),
+            ("http://[0:0::1]:1", "http://[::1]:1"),
             ("my_host.:65535", "my_host.:65535"),
         ] {
             assert_eq!(written(given), normal);
@@ -239,9 +296,6 @@ mod tests {
         let given = |text: &str| text.to_owned();
         for text in ["", "http://", ":9900"] {
             assert_eq!(refused(text), AddressError::NoHost { given: given(text) });
-        }
-        for text in ["https://hub", "grpcs://hub:1"] {
-            assert_eq!(refused(text), AddressError::Tls { given: given(text) });
         }
         for text in ["hub/", "http://hub:1/v1", "hub?x", "hub:1#a"] {
             assert_eq!(refused(text), AddressError::Path { given: given(text) });
@@ -285,6 +339,40 @@ mod tests {
     }
 
     #[test]
+    fn only_an_address_that_means_this_machine_by_itself_is_loopback() {
+        let is_loopback = |text: &str| text.parse::<HubAddress>().unwrap().is_loopback();
+        for text in [
+            "localhost",
+            "LOCALHOST:1",
+            "https://127.0.0.1",
+            "127.8.9.10",
+            "[::1]:9900",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(text), "{text}");
+        }
+        for text in [
+            "hub",
+            "0.0.0.0",
+            "[::]",
+            "10.0.0.7",
+            "[fd00::2]",
+            "[::ffff:10.0.0.7]",
+            // What leads there on some machines, or once did.
+            "localhost.",
+            "localhost.example.org",
+            "localhost4",
+            "127.0.0.1.nip.io",
+            "127.1",
+            "2130706433",
+            "0x7f.0.0.1",
+            "127.0.0.1.",
+        ] {
+            assert!(!is_loopback(text), "{text}");
+        }
+    }
+
+    #[test]
     fn a_password_in_an_address_is_not_repeated() {
         let error = refused("http://ada:secret@hub");
         assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("secret"));
@@ -298,12 +386,13 @@ mod tests {
 
         #[test]
         fn what_was_written_reads_back_the_same(
-            text in r"(http://|grpc://)?([a-zA-Z0-9._-]{1,20}|\[[0-9a-f:]{2,20}\])(:[0-9]{1,5})?",
+            text in r"((http|grpc)s?://)?([a-zA-Z0-9._-]{1,20}|\[[0-9a-f:]{2,20}\])(:[0-9]{1,5})?",
         ) {
             if let Ok(address) = text.parse::<HubAddress>() {
                 prop_assert_eq!(address.to_string().parse(), Ok(address.clone()));
                 // What is dialled is a URI of this host and port.
-                let uri: http::Uri = format!("http://{address}").parse().unwrap();
+                let uri = format!("https://{}", address.authority());
+                let uri: http::Uri = uri.parse().unwrap();
                 prop_assert_eq!(uri.port_u16(), Some(address.port()));
             }
         }

@@ -6,7 +6,7 @@ use tonic::Response;
 use super::backoff::repeated;
 use super::error::ClientError;
 use super::transport::{Answer, Bearer, Call, Question, Transport, bearer};
-use super::{HubAddress, Peer, Timeouts};
+use super::{Peer, Route, Timeouts};
 use crate::secret::AdminToken;
 use crate::types::ClientId;
 use crate::wire::admin::{ClientRecord, HubHealth};
@@ -53,16 +53,16 @@ impl AdminClient {
         })
     }
 
-    /// Dials the hub at `address` with its admin token.
+    /// Dials the hub as `route` says, with its admin token; an address alone is one.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], or [`ClientError::Timeout`] after [`Timeouts::connect`].
+    /// As [`HubClient::connect`](super::HubClient::connect).
     pub async fn connect(
-        address: &HubAddress,
+        route: impl Into<Route>,
         token: AdminToken,
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
-        let transport = Transport::dial(address, timeouts).await?;
+        let transport = Transport::dial(route.into(), timeouts).await?;
         Ok(Self {
             transport,
             bearer: bearer(token.expose()),

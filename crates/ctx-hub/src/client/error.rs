@@ -7,7 +7,7 @@ use std::time::Duration;
 use ctx_config::{limits, paths};
 use tonic::Code;
 
-use super::{AddressError, HubIdentity, Peer};
+use super::{AddressError, Distrust, HubIdentity, Peer, RouteError};
 use crate::secret::presentable;
 use crate::types::{InvalidId, ProjectName, Sequence};
 use crate::wire::convert::ConvertError;
@@ -20,6 +20,17 @@ pub enum ClientError {
     /// The address is none.
     #[error(transparent)]
     BadAddress(#[from] AddressError),
+    /// The hub is not asked this way. Nothing was sent.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// It is not certain that it is the hub. No token and no entry was sent.
+    #[error("the hub at {peer} is not trusted")]
+    Untrusted {
+        /// Where.
+        peer: Peer,
+        /// Why.
+        source: Distrust,
+    },
     /// No connection could be opened. Nothing was sent.
     #[error("cannot reach the hub at {peer}")]
     Unreachable {
@@ -258,6 +269,9 @@ pub enum ClientErrorKind {
     Unreachable,
     /// The hub refused the credentials.
     Credentials,
+    /// The credentials were kept back: the hub is not known to be the one that is meant, or others
+    /// could listen in. Somebody has to say whom to trust; no waiting mends it.
+    Untrusted,
     /// The hub refused or failed.
     Rejected,
     /// The peer does not follow the protocol.
@@ -278,6 +292,7 @@ impl ClientError {
             | Self::Unavailable { .. }
             | Self::Limited { .. } => ClientErrorKind::Unreachable,
             Self::Credentials { .. } => ClientErrorKind::Credentials,
+            Self::Route(_) | Self::Untrusted { .. } => ClientErrorKind::Untrusted,
             Self::ProjectExists { .. }
             | Self::NotFound { .. }
             | Self::OtherLog { .. }
@@ -316,6 +331,8 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::BadAddress(error) => error.hint(),
+            Self::Route(error) => error.hint(),
+            Self::Untrusted { source, .. } => Some(source.hint().to_owned()),
             Self::Unreachable { peer: Peer::Socket(_), .. } => {
                 Some("the hub of that data directory does not run: start it with `ctx hub start`".to_owned())
             }

@@ -13,7 +13,7 @@ use super::error::{ClientError, Violation};
 use super::status::Context;
 use super::stream::{EntryStream, HubIdentity, Silence, StreamStart};
 use super::transport::{Answer, Bearer, Call, Question, Transport, after, bearer};
-use super::{HubAddress, Peer, Timeouts};
+use super::{Peer, Route, Timeouts};
 use crate::entry::EntryDraft;
 use crate::secret::{AdminToken, ClientToken};
 use crate::types::{ClientId, ProjectName, Sequence, TypeSet};
@@ -75,26 +75,30 @@ pub struct HubStatus {
 }
 
 impl HubClient {
-    /// Dials the hub at `address`. A hub that accepts and never answers is noticed by the first
-    /// call. Needs a Tokio runtime with time and I/O.
+    /// Dials the hub as `route` says; an address alone is one. A hub that accepts and never answers
+    /// is noticed by the first call. Needs a Tokio runtime with time and I/O.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], or [`ClientError::Timeout`] after [`Timeouts::connect`].
-    pub async fn connect(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let transport = Transport::dial(address, timeouts).await?;
+    /// [`ClientError::Route`] for a way that is not gone, [`ClientError::Untrusted`] for a hub that
+    /// is not the one that is meant, [`ClientError::Unreachable`], or [`ClientError::Timeout`] after
+    /// [`Timeouts::connect`].
+    pub async fn connect(route: impl Into<Route>, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let transport = Transport::dial(route.into(), timeouts).await?;
         Ok(Self {
             transport,
             bearer: None,
         })
     }
 
-    /// A connection to the hub at `address` that is dialled by the first call: for those who stay
-    /// until there is a hub. Needs a Tokio runtime with time and I/O.
+    /// A connection to the hub that is dialled as `route` says by the first call: for those who
+    /// stay until there is a hub. Needs a Tokio runtime with time and I/O.
     ///
     /// # Errors
-    /// [`ClientError::Gone`] for an address that cannot be put into a URI; none is known.
-    pub fn lazy(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let transport = Transport::lazy(address, timeouts)?;
+    /// [`ClientError::Route`] for a way that is not gone, [`ClientError::Untrusted`] when what
+    /// vouches for the hub cannot be used, [`ClientError::Gone`] for an address that cannot be put
+    /// into a URI; none is known.
+    pub fn lazy(route: impl Into<Route>, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let transport = Transport::lazy(route.into(), timeouts)?;
         Ok(Self {
             transport,
             bearer: None,

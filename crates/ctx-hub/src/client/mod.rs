@@ -3,6 +3,10 @@
 //! [`HubClient`] is what projects use, [`AdminClient`] what operators use. Both speak JSON, which
 //! every hub understands, and wait for nothing without a bound: see [`Timeouts`].
 //!
+//! A [`Route`] says where a hub is and who vouches for it. Over TLS nothing is sent to a hub that is
+//! not proven to be the one that is meant; in the clear no token goes beyond this machine unless
+//! [`Route::insecure`] allows it.
+//!
 //! Calls that are safe to repeat are repeated when the hub could not be reached or broke off:
 //! `publish` (an id is stored once, so a repeated entry gets its first sequence), `status`, and the
 //! opening of `sync` and `listen`. `register` is sent once: repeated after a lost answer, it would
@@ -15,13 +19,18 @@
 mod address;
 mod admin;
 pub(crate) mod backoff;
+mod connector;
+mod distrust;
 mod error;
 mod hub;
 mod json_service;
 mod limited;
+mod route;
 mod status;
 mod stream;
+mod tls;
 mod transport;
+mod trust;
 
 use std::fmt;
 use std::time::Duration;
@@ -30,11 +39,14 @@ use camino::Utf8PathBuf;
 use ctx_config::limits;
 
 pub use crate::wire::admin::{ClientRecord, HubHealth};
-pub use address::{AddressError, HubAddress};
+pub use address::{AddressError, HubAddress, Scheme};
 pub use admin::AdminClient;
+pub use distrust::Distrust;
 pub use error::{Cause, ClientError, ClientErrorKind, Violation};
 pub use hub::{HubClient, HubStatus, Registration};
+pub use route::{Route, RouteError};
 pub use stream::{EntryStream, HubIdentity, StreamStart};
+pub use trust::{CA_CERTIFICATES_MAX_BYTES, CaCertificates, CaError, Trust};
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

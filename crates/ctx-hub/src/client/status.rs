@@ -13,6 +13,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::Peer;
+use super::distrust::Distrust;
 use super::error::{Cause, ClientError, Violation};
 use super::stream::HubIdentity;
 use super::transport::CONNECT;
@@ -28,6 +29,8 @@ pub(super) struct Context<'a> {
     pub(super) limit: Duration,
     /// How long opening a connection is given.
     pub(super) connect: Duration,
+    /// What was asked in the clear answered in TLS.
+    pub(super) answered_tls: bool,
 }
 
 impl Context<'_> {
@@ -71,6 +74,11 @@ impl Context<'_> {
             return self.timeout();
         }
         let peer = self.peer.clone();
+        let tls = self.answered_tls.then_some(&Distrust::Tls);
+        if let Some(source) = find(&*error).or(tls) {
+            let source = source.clone();
+            return ClientError::Untrusted { peer, source };
+        }
         if find::<tonic::ConnectError>(&*error).is_some() {
             let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
             if find::<io::Error>(&*error).is_some_and(timed_out) {

@@ -1,5 +1,6 @@
 //! The connection under a client: dialling, deadlines, one call at a time.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Streaming};
 use zeroize::Zeroizing;
 
+use super::address::Scheme;
+use super::connector::{AnsweredTls, Connector};
 use super::error::ClientError;
 use super::json_service::JsonService;
 use super::limited::Limited;
+use super::route::Route;
 use super::status::Context;
-use super::{HubAddress, Peer, Timeouts};
+use super::{Peer, Timeouts};
 use crate::wire::codec::JsonCodec;
 use crate::wire::socket::short_socket_path;
 
@@ -59,6 +63,7 @@ pub(super) struct Transport {
     peer: Peer,
     timeouts: Timeouts,
     limited: Arc<Limited>,
+    answered_tls: AnsweredTls,
 }
 
 /// What stands in `authorization` for a token.
@@ -71,37 +76,32 @@ pub(super) fn bearer(token: &str) -> Option<Bearer> {
 }
 
 impl Transport {
-    /// Dials `address`.
-    pub(super) async fn dial(
-        address: &HubAddress,
-        timeouts: Timeouts,
-    ) -> Result<Self, ClientError> {
-        let peer = Peer::Address(address.clone());
-        let dialled = async {
-            endpoint(format!("http://{address}"), timeouts)?
-                .connect()
-                .await
-        };
-        Self::dialled(peer, timeouts, dialled).await
+    /// Dials as `route` says.
+    pub(super) async fn dial(route: Route, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let Dialler {
+            endpoint,
+            connector,
+            peer,
+            answered_tls,
+        } = Dialler::new(route, timeouts)?;
+        let dialled = endpoint.connect_with_connector(connector);
+        Self::dialled(peer, timeouts, dialled, answered_tls).await
     }
 
-    /// Will dial `address` when the first call is made.
-    pub(super) fn lazy(address: &HubAddress, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let peer = Peer::Address(address.clone());
-        let endpoint = endpoint(format!("http://{address}"), timeouts).map_err(|error| {
-            let context = Context {
-                peer: &peer,
-                call: CONNECT,
-                limit: timeouts.connect,
-                connect: timeouts.connect,
-            };
-            context.transport(error.into())
-        })?;
+    /// Will dial as `route` says when the first call is made.
+    pub(super) fn lazy(route: Route, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let Dialler {
+            endpoint,
+            connector,
+            peer,
+            answered_tls,
+        } = Dialler::new(route, timeouts)?;
         Ok(Self {
-            channel: endpoint.connect_lazy(),
+            channel: endpoint.connect_with_connector_lazy(connector),
             peer,
             timeouts,
             limited: Arc::default(),
+            answered_tls,
         })
     }
 
@@ -121,24 +121,21 @@ impl Transport {
         });
         let dialled = async {
             // The name is only what stands in `:authority`.
-            endpoint("http://localhost".to_owned(), timeouts)?
+            endpoint("http://localhost")?
+                .connect_timeout(timeouts.connect)
                 .connect_with_connector(connector)
                 .await
         };
-        Self::dialled(peer, timeouts, dialled).await
+        Self::dialled(peer, timeouts, dialled, AnsweredTls::default()).await
     }
 
     async fn dialled(
         peer: Peer,
         timeouts: Timeouts,
         dialled: impl Future<Output = Result<Channel, tonic::transport::Error>>,
+        answered_tls: AnsweredTls,
     ) -> Result<Self, ClientError> {
-        let context = Context {
-            peer: &peer,
-            call: CONNECT,
-            limit: timeouts.connect,
-            connect: timeouts.connect,
-        };
+        let context = dialling(&peer, timeouts);
         let channel = match timeout(timeouts.connect, dialled).await {
             Ok(dialled) => dialled.map_err(|error| context.transport(error.into()))?,
             Err(_) => return Err(context.timeout()),
@@ -148,6 +145,7 @@ impl Transport {
             peer,
             timeouts,
             limited: Arc::default(),
+            answered_tls,
         })
     }
 
@@ -172,6 +170,7 @@ impl Transport {
             call: call.name,
             limit,
             connect,
+            answered_tls: self.answered_tls.get(),
         }
     }
 
@@ -243,12 +242,56 @@ pub(super) fn after(wait: Duration) -> Instant {
     now.checked_add(wait.min(FAR)).unwrap_or(now)
 }
 
-fn endpoint(uri: String, timeouts: Timeouts) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(uri)?
-        .user_agent(USER_AGENT)?
-        .connect_timeout(timeouts.connect)
-        .tcp_keepalive(Some(limits::TCP_KEEPALIVE))
-        .tcp_nodelay(true))
+/// What it takes to dial.
+struct Dialler {
+    endpoint: Endpoint,
+    connector: Connector,
+    peer: Peer,
+    answered_tls: AnsweredTls,
+}
+
+impl Dialler {
+    /// Makes sure that the hub may be asked as `route` says, before anything is sent.
+    fn new(route: Route, timeouts: Timeouts) -> Result<Self, ClientError> {
+        let route = route.settled()?;
+        let answered_tls = AnsweredTls::default();
+        let connector = Connector::new(&route, timeouts.connect, answered_tls.clone())?;
+        let authority = route.address.authority();
+        let scheme = if route.is_encrypted() {
+            Scheme::Tls
+        } else {
+            Scheme::Clear
+        };
+        let peer = Peer::Address(route.address);
+        // tonic would refuse an https URI where it is built with TLS of its own; what the hub is
+        // told of the scheme is the origin.
+        let made = || -> Result<Endpoint, Box<dyn Error + Send + Sync>> {
+            let origin = format!("{scheme}://{authority}").parse()?;
+            Ok(endpoint(&format!("http://{authority}"))?.origin(origin))
+        };
+        let endpoint = made().map_err(|error| dialling(&peer, timeouts).transport(error))?;
+        Ok(Self {
+            endpoint,
+            connector,
+            peer,
+            answered_tls,
+        })
+    }
+}
+
+/// What an error of dialling says.
+fn dialling(peer: &Peer, timeouts: Timeouts) -> Context<'_> {
+    Context {
+        peer,
+        call: CONNECT,
+        limit: timeouts.connect,
+        connect: timeouts.connect,
+        answered_tls: false,
+    }
+}
+
+fn endpoint(uri: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(uri.to_owned())?.user_agent(USER_AGENT)?)
 }
 
 fn request<Q>(question: Q, bearer: Option<&Bearer>) -> Request<Q> {

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Connection, ConnectionError};
-use crate::client::AddressError;
+use crate::client::{AddressError, CaCertificates, CaError, Trust};
 use crate::secret::{ClientToken, InvalidToken};
-use crate::types::{EntryType, InvalidId, ProjectNameError, TypeSet, UnknownType};
+use crate::types::{
+    EntryType, InvalidFingerprint, InvalidId, ProjectNameError, TypeSet, UnknownType,
+};
 
-/// What the buffer of a document begins with, in bytes: enough for nearly all of them, so that the
-/// token is seldom copied.
+/// What the buffer of a document begins with, in bytes, besides twice the certificates in it (their
+/// line breaks are escaped): enough for nearly all of them, so that the token is seldom copied.
 const BUFFER_BYTES: usize = 1_024;
 
 /// A document that was opened and does not describe a connection.
@@ -41,10 +43,16 @@ pub enum DocumentError {
     /// The client id is none.
     #[error("the client id")]
     ClientId(#[source] InvalidId),
+    /// The certificates of authorities are none.
+    #[error("the certificates of authorities")]
+    Authorities(#[source] CaError),
+    /// The fingerprint is none.
+    #[error("the fingerprint of the hub's certificate")]
+    Fingerprint(#[source] InvalidFingerprint),
 }
 
-/// Unknown fields are ignored. `project` and `client_id` are lost when an older `ctx` rewrites the
-/// file, so nothing may depend on them.
+/// Unknown fields are ignored. `project` and what follows it are lost when an older `ctx` rewrites
+/// the file. Nothing may depend on the first two; without the others a hub is trusted less.
 #[derive(Serialize, Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
@@ -58,6 +66,17 @@ struct Document<'a> {
     project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// In PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca_cert: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    insecure: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
@@ -72,6 +91,9 @@ pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
         types,
         project,
         client_id,
+        ca_cert,
+        fingerprint,
+        insecure,
     } = document;
     // Owned only where it was written with escapes, which no token needs.
     let token = match token {
@@ -80,6 +102,8 @@ pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
     };
     Ok(Connection {
         hub_addr: hub_addr.parse().map_err(DocumentError::Address)?,
+        trust: trust(ca_cert.as_deref(), fingerprint.as_deref())?,
+        insecure,
         token: token.map_err(DocumentError::Token)?,
         types: TypeSet::from_wire(&types.unwrap_or_default()).map_err(DocumentError::Types)?,
         project: project
@@ -93,6 +117,19 @@ pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
     })
 }
 
+/// Of both, the fingerprint counts: it trusts less.
+fn trust(ca_cert: Option<&str>, fingerprint: Option<&str>) -> Result<Trust, DocumentError> {
+    if let Some(fingerprint) = fingerprint {
+        let fingerprint = fingerprint.parse().map_err(DocumentError::Fingerprint)?;
+        return Ok(Trust::Pinned(fingerprint));
+    }
+    let Some(pem) = ca_cert else {
+        return Ok(Trust::System);
+    };
+    let certificates = CaCertificates::from_pem(pem).map_err(DocumentError::Authorities)?;
+    Ok(Trust::Authorities(certificates))
+}
+
 pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, ConnectionError> {
     let Connection {
         hub_addr,
@@ -100,7 +137,15 @@ pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, Conne
         types,
         project,
         client_id,
+        trust,
+        insecure,
     } = connection;
+    let (ca_cert, fingerprint) = match trust {
+        Trust::System => (None, None),
+        Trust::Authorities(certificates) => (Some(certificates.as_pem()), None),
+        Trust::Pinned(fingerprint) => (None, Some(fingerprint.to_string())),
+    };
+    let buffer = BUFFER_BYTES + 2 * ca_cert.map_or(0, str::len);
     let names = types.iter().map(EntryType::as_str).map(str::to_owned);
     let document = Document {
         hub_addr: hub_addr.to_string().into(),
@@ -108,8 +153,11 @@ pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, Conne
         types: (!types.is_all()).then(|| names.collect()),
         project: project.as_ref().map(|name| name.as_str().to_owned()),
         client_id: client_id.as_ref().map(|id| id.as_str().to_owned()),
+        ca_cert: ca_cert.map(Cow::Borrowed),
+        fingerprint,
+        insecure: *insecure,
     };
-    let mut text = Zeroizing::new(Vec::with_capacity(BUFFER_BYTES));
+    let mut text = Zeroizing::new(Vec::with_capacity(buffer));
     serde_json::to_writer(&mut *text, &document).map_err(ConnectionError::Write)?;
     Ok(text)
 }

@@ -17,7 +17,7 @@ use ctx_config::paths::{ContextDir, PRIVATE_FILE_MODE, UserDir};
 use ctx_io::atomic::{self, Mode};
 use ctx_io::{AtomicFile, read_optional_limited};
 
-use crate::client::HubAddress;
+use crate::client::{HubAddress, Route, Trust};
 use crate::secret::ClientToken;
 use crate::types::{ClientId, ProjectName, TypeSet};
 pub use document::DocumentError;
@@ -31,6 +31,10 @@ const FILE_MAX_BYTES: u64 = 65_536;
 pub struct Connection {
     /// The hub.
     pub hub_addr: HubAddress,
+    /// Who vouches for the hub. Versions that spoke no TLS did not write it down.
+    pub trust: Trust,
+    /// That the token may be sent to the hub in the clear beyond this machine.
+    pub insecure: bool,
     /// What the project proves itself with.
     pub token: ClientToken,
     /// Which types it mirrors.
@@ -42,6 +46,33 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// How its hub is reached. A file of a version that spoke no TLS may name a hub on another
+    /// machine without saying how to ask it: dialling that is refused.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        Route {
+            address: self.hub_addr.clone(),
+            trust: self.trust.clone(),
+            insecure: self.insecure,
+        }
+    }
+
+    /// The same connection to a hub that is reached another way.
+    #[must_use]
+    pub fn moved(self, route: Route) -> Self {
+        let Route {
+            address,
+            trust,
+            insecure,
+        } = route;
+        Self {
+            hub_addr: address,
+            trust,
+            insecure,
+            ..self
+        }
+    }
+
     /// Reads and opens the connection file of a project.
     ///
     /// # Errors

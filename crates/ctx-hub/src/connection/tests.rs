@@ -10,7 +10,11 @@ use ctx_config::paths::CONTEXT_DIR;
 use tempfile::TempDir;
 
 use super::*;
-use crate::types::EntryType;
+use crate::client::{CaCertificates, RouteError};
+use crate::types::{EntryType, Fingerprint};
+
+/// A certificate of an authority, as anybody may have it.
+const AUTHORITY: &str = include_str!("authority.pem");
 
 const KEY: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
 const CLIENT_ID: &str = "00112233445566778899aabbccddeeff";
@@ -78,6 +82,8 @@ fn token() -> ClientToken {
 fn connection() -> Connection {
     Connection {
         hub_addr: "hub.example.org:7000".parse().unwrap(),
+        trust: Trust::System,
+        insecure: false,
         token: token(),
         types: [EntryType::Task, EntryType::Decision].into_iter().collect(),
         project: Some("größe".parse().unwrap()),
@@ -116,6 +122,64 @@ fn damage(place: &Place) -> String {
     assert_eq!(error.kind(), ConnectionErrorKind::Damaged, "{error:?}");
     assert!(error.hint().is_some());
     error.to_string()
+}
+
+#[test]
+fn how_the_hub_is_reached_reads_back_the_same() {
+    let place = Place::new();
+    let reached = |address: &str, trust: Trust, insecure| Route {
+        address: address.parse().unwrap(),
+        trust,
+        insecure,
+    };
+    let pinned = Trust::Pinned(Fingerprint::of(b"a certificate"));
+    let authorities = Trust::Authorities(CaCertificates::from_pem(AUTHORITY).unwrap());
+    for route in [
+        reached("https://hub:9900", Trust::System, false),
+        reached("https://hub:9900", pinned, false),
+        reached("https://10.0.0.7:9900", authorities, false),
+        reached("http://hub:9900", Trust::System, true),
+        reached("127.0.0.1:9900", Trust::System, false),
+    ] {
+        let connection = connection().moved(route.clone());
+        place.save(&connection).unwrap();
+        let read = place.load().unwrap();
+        assert_eq!(read, connection);
+        assert_eq!(read.route(), route);
+        assert_eq!(read.route().settled(), Ok(route));
+    }
+}
+
+#[test]
+fn a_file_from_before_tls_opens_and_its_hub_is_not_asked_in_the_clear_by_it() {
+    let read = loaded(&older_document("")).unwrap();
+    assert_eq!(read.trust, Trust::System);
+    assert!(matches!(
+        read.route().settled(),
+        Err(RouteError::Unsaid { .. })
+    ));
+    let local = older_document("").replace("10.0.0.7", "127.0.0.1");
+    let route = loaded(&local).unwrap().route();
+    assert_eq!(route.clone().settled(), Ok(route));
+}
+
+#[test]
+fn whom_to_trust_is_damaged_rather_than_guessed() {
+    for bad in [
+        r#","fingerprint":"ab""#,
+        r#","ca_cert":"none""#,
+        r#","insecure":"yes""#,
+    ] {
+        let error = loaded(&older_document(bad)).unwrap_err();
+        assert_eq!(error.kind(), ConnectionErrorKind::Damaged, "{bad}");
+    }
+    let both = format!(
+        r#","ca_cert":{},"fingerprint":"{}""#,
+        serde_json::to_string(AUTHORITY).unwrap(),
+        "0".repeat(64)
+    );
+    let read = loaded(&older_document(&both)).unwrap();
+    assert!(matches!(read.trust, Trust::Pinned(_)), "{:?}", read.trust);
 }
 
 #[test]
@@ -366,7 +430,7 @@ fn a_document_that_describes_no_connection_is_damage_that_shows_no_token() {
         older_document(r#","types":["rumour"]"#),
         older_document(r#","project":"""#),
         older_document(r#","client_id":"x""#),
-        older_document("").replace("10.0.0.7:9900", "https://hub"),
+        older_document("").replace("10.0.0.7:9900", "unix://hub"),
         older_document("").replace("ctx_cli_", "ctx_adm_"),
     ] {
         let error = loaded(&document).unwrap_err();

@@ -18,7 +18,7 @@
 //!
 //! let context = ContextDir::new(".context");
 //! let connection = Connection::load(&context, &UserDir::under_home("/people/ada".into()))?;
-//! let client = HubClient::connect(&connection.hub_addr, Timeouts::default())
+//! let client = HubClient::connect(connection.route(), Timeouts::default())
 //!     .await?
 //!     .with_token(connection.token);
 //! let options = SyncOptions::default();

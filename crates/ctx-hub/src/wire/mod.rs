@@ -19,6 +19,8 @@ pub mod json;
 pub mod method;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod socket;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) mod tls;
 
 /// Most items that are read of an array of a message. An empty item of two bytes takes two hundred in
 /// memory: without a bound, a message of the largest size would take gigabytes. More than any

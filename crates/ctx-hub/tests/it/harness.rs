@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{CONTEXT_DIR, ContextDir, UserDir};
-use ctx_hub::client::{HubClient, Timeouts};
+use ctx_hub::client::{HubClient, Timeouts, Trust};
 use ctx_hub::connection::Connection;
 use ctx_hub::types::{ClientId, TypeSet};
 
@@ -41,6 +41,8 @@ impl TestProject {
         let registration = client.register(hub.admin_token(), &project).await.unwrap();
         let connection = Connection {
             hub_addr: hub.address(),
+            trust: Trust::System,
+            insecure: false,
             token: registration.token.clone(),
             types: TypeSet::all(),
             project: Some(project),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::args::ListenArgs;
-use crate::commands::{Cx, convert};
+use crate::commands::{Cx, convert, route};
 use crate::env;
 use crate::error::CliError;
 use crate::signals;
@@ -63,7 +63,8 @@ impl Report for Arrived<'_> {
 pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
     let connection = super::load(cx)?;
     let ended = signals::told_to_end()?;
-    let client = HubClient::lazy(&connection.hub_addr, super::timeouts(args.timeout))
+    let route = route::kept(&connection, cx)?;
+    let client = HubClient::lazy(route, super::timeouts(args.timeout))
         .map_err(convert::client)?
         .with_token(connection.token);
     let options = SyncOptions {

@@ -11,7 +11,7 @@ use ctx_hub::types::EntryId;
 use serde::Serialize;
 
 use crate::args::PublishArgs;
-use crate::commands::{Cx, convert};
+use crate::commands::{Cx, convert, route};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -72,9 +72,10 @@ pub(crate) async fn run(args: &PublishArgs, cx: &Cx) -> Result<PublishReport, Cl
     } else {
         WhenAway::Queue
     };
+    let route = route::kept(&connection, cx)?;
     let dial = async {
         let timeouts = super::timeouts(args.timeout);
-        let client = HubClient::connect(&connection.hub_addr, timeouts).await?;
+        let client = HubClient::connect(route, timeouts).await?;
         Ok(client.with_token(connection.token.clone()))
     };
     let published = outbox.publish(&draft, when_away, dial).await;

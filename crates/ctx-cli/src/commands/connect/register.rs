@@ -9,7 +9,7 @@ use ctx_hub::types::{ProjectName, TypeSet};
 use serde::Serialize;
 
 use crate::args::RegisterArgs;
-use crate::commands::{Cx, convert, token};
+use crate::commands::{Cx, convert, route, token};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -53,10 +53,11 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
     let user = cx.user_dir()?;
     refuse_to_replace(args, cx)?;
     let project = project_name(args, cx)?;
+    let route = route::asked(&args.hub, &args.trust, cx)?;
     let admin = token::admin_token(args.token.as_deref(), cx)?;
     Connection::prepare(&cx.context, &user).map_err(convert::connection)?;
 
-    let client = HubClient::connect(&args.hub, super::timeouts(args.timeout))
+    let client = HubClient::connect(&route, super::timeouts(args.timeout))
         .await
         .map_err(convert::client)?;
     let Registration { client_id, token } = client
@@ -64,7 +65,9 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
         .await
         .map_err(convert::client)?;
     let connection = Connection {
-        hub_addr: args.hub.clone(),
+        hub_addr: route.address.clone(),
+        trust: route.trust,
+        insecure: route.insecure,
         token,
         types: TypeSet::all(),
         project: Some(project.clone()),
@@ -81,7 +84,7 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
     })?;
     Ok(RegisterReport {
         project: project.to_string(),
-        hub: args.hub.to_string(),
+        hub: connection.hub_addr.to_string(),
         client_id: client_id.to_string(),
         connection_file: cx.context.connect_file(),
         queued: super::outbox::waiting(cx),

@@ -189,7 +189,7 @@ fn how_long(held: Option<Duration>) -> String {
 pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
     let connection = super::load(cx)?;
     let mirror = ctx_hub::sync::status(&cx.context).map_err(convert::sync)?;
-    let asked = ask(&connection, &mirror, args).await;
+    let asked = ask(&connection, &mirror, args, cx).await;
     let types = &connection.types;
     let cursors = types.iter().map(|of| {
         let cursor = mirror.cursors.get(&of).copied().unwrap_or_default();
@@ -229,8 +229,9 @@ async fn ask(
     connection: &Connection,
     mirror: &MirrorStatus,
     args: &StatusArgs,
+    cx: &Cx,
 ) -> Result<Answer, CliError> {
-    let client = super::dial(connection, super::timeouts(args.timeout)).await?;
+    let client = super::dial(connection, super::timeouts(args.timeout), cx).await?;
     let status = client.status().await.map_err(convert::client)?;
     let diverged = mirror.compare(&client).await.map_err(convert::client)?;
     Ok(Answer { status, diverged })

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &SyncArgs, cx: &Cx) -> Result<SyncReport, CliError
         full: args.full,
     };
     let work = async {
-        let client = super::dial(&connection, timeouts).await?;
+        let client = super::dial(&connection, timeouts, cx).await?;
         let mut tell = |event: SyncEvent| tell(event, cx);
         ctx_hub::sync::sync(&client, &cx.context, &connection.types, &options, &mut tell)
             .await

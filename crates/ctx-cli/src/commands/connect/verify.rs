@@ -259,7 +259,7 @@ async fn find(args: &VerifyArgs, cx: &Cx, user: &UserDir) -> Result<Hub, CliErro
     };
     hub.types = connection.types.clone();
     if !args.offline {
-        match super::dial(&connection, super::timeouts(args.timeout)).await {
+        match super::dial(&connection, super::timeouts(args.timeout), cx).await {
             Ok(client) => hub.client = Some(client),
             Err(error) => hub.failed = Some(error),
         }

@@ -9,7 +9,7 @@ use ctx_io::lock::{self, LockRecord, LockStatus};
 use super::unlock;
 use crate::args::TargetArgs;
 use crate::commands::connect::timeouts;
-use crate::commands::{Cx, convert, token};
+use crate::commands::{Cx, convert, route, token};
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -28,8 +28,9 @@ pub(super) enum Target {
 pub(super) async fn find(args: &TargetArgs, cx: &Cx) -> Result<Target, CliError> {
     let timeouts = timeouts(args.timeout);
     if let Some(address) = &args.hub {
+        let route = route::asked(address, &args.trust, cx)?;
         let token = token::admin_token(args.token.as_deref(), cx)?;
-        let client = AdminClient::connect(address, token, timeouts).await;
+        let client = AdminClient::connect(route, token, timeouts).await;
         return Ok(Target::Running(Box::new(client.map_err(convert::client)?)));
     }
     let data = cx.env.data_dir(args.data_dir.as_deref())?;

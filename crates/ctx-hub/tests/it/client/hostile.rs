@@ -92,7 +92,7 @@ async fn an_address_where_nothing_listens_is_unreachable_and_says_why() {
 
 #[tokio::test]
 async fn a_name_that_nobody_has_is_unreachable() {
-    let error = status(&"no-such-host.invalid".parse().unwrap(), patient()).await;
+    let error = status(&"https://no-such-host.invalid".parse().unwrap(), patient()).await;
     assert!(
         matches!(error, ClientError::Unreachable { .. }),
         "{error:?}"
