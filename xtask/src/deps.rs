@@ -43,16 +43,24 @@ const HUB_SIDE: Ban = Ban {
     anywhere: &[
         "axum",
         "libsqlite3-sys",
+        "rcgen",
         "rusqlite",
         "tonic-health",
         "tonic-reflection",
+        "x509-cert",
     ],
     directly: &["subtle"],
 };
 
 /// What only the service brings in.
 const SERVICE: Ban = Ban {
-    anywhere: &["axum", "tonic-health", "tonic-reflection"],
+    anywhere: &[
+        "axum",
+        "rcgen",
+        "tonic-health",
+        "tonic-reflection",
+        "x509-cert",
+    ],
     directly: &["subtle"],
 };
 

@@ -300,3 +300,18 @@ pub const RETRY_HINT_LONGEST: Duration = Duration::from_secs(3_600);
 
 /// How much longer than a hub asked for a client may stay away, so that not all come back at once.
 pub const RETRY_HINT_SPREAD: Duration = Duration::from_secs(2);
+
+/// How often a hub looks whether the files of its certificate have changed.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+
+/// For how many days a self-signed certificate is valid: ten years, for renewing it breaks pins.
+pub const SELF_SIGNED_DAYS: i64 = 3_652;
+
+/// How many days before its end a self-signed certificate is made anew.
+pub const SELF_SIGNED_RENEW_DAYS: i64 = 30;
+
+/// How many days before its end an operator is told of their certificate's, when it is read.
+pub const CERTIFICATE_WARN_DAYS: i64 = 14;
+
+/// How long a hub waits for a peer whose handshake failed to close the connection.
+pub const HANDSHAKE_LINGER: Duration = Duration::from_secs(1);

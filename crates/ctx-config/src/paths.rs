@@ -85,6 +85,15 @@ pub const HUB_LOCK_FILE: &str = ".hub.lock";
 /// In a data directory: the socket for administration on the hub's own machine.
 pub const ADMIN_SOCKET_FILE: &str = "admin.sock";
 
+/// In a data directory: the folder of a self-signed certificate.
+pub const TLS_DIR: &str = "tls";
+
+/// In [`TLS_DIR`]: the certificate, in PEM.
+pub const TLS_CERT_FILE: &str = "cert.pem";
+
+/// In [`TLS_DIR`]: its private key, in PEM.
+pub const TLS_KEY_FILE: &str = "key.pem";
+
 /// In a data directory: the log of a hub that runs in the background.
 pub const HUB_LOG_FILE: &str = "hub.log";
 
@@ -298,6 +307,24 @@ impl DataDir {
     #[must_use]
     pub fn admin_socket(&self) -> Utf8PathBuf {
         self.path.join(ADMIN_SOCKET_FILE)
+    }
+
+    /// The folder of a self-signed certificate.
+    #[must_use]
+    pub fn tls(&self) -> Utf8PathBuf {
+        self.path.join(TLS_DIR)
+    }
+
+    /// A self-signed certificate.
+    #[must_use]
+    pub fn tls_cert(&self) -> Utf8PathBuf {
+        self.tls().join(TLS_CERT_FILE)
+    }
+
+    /// The private key of a self-signed certificate.
+    #[must_use]
+    pub fn tls_key(&self) -> Utf8PathBuf {
+        self.tls().join(TLS_KEY_FILE)
     }
 
     /// The log of a hub in the background.

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 use ctx_config::wire;
 use ctx_hub::client::HubAddress;
+use ctx_hub::server::settings::TlsSettings;
 use ctx_hub::types::ClientId;
 
 use super::{TrustArgs, types};
@@ -65,13 +66,18 @@ pub(crate) struct DataDirArgs {
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Prints the address once it listens. SIGTERM and Ctrl-C let calls under \
-    way finish first. Traffic is not encrypted: bind to an address of this machine alone, or \
-    put something in front that encrypts.\n\n\
+    way finish first.\n\n\
+    Without a certificate a hub speaks in the clear, and listens on this machine alone. With \
+    --tls-cert and --tls-key, or with --tls-self-signed, it speaks TLS. The files are read again on \
+    SIGHUP and when they have changed; connections that are open go on. A self-signed certificate \
+    stays the same from start to start for ten years; clients pin its fingerprint, which is printed \
+    at the start and by `ctx hub status`. Behind a proxy that ends TLS, listen on 127.0.0.1.\n\n\
     Examples:\n  \
     ctx hub start\n  \
     ctx hub start --port 0\n  \
     ctx hub start --config /etc/ctx/hub.toml --check\n  \
-    ctx hub start --bind 10.0.0.7:9900 --data-dir /var/lib/ctx --daemon"
+    ctx hub start --bind 10.0.0.7 --tls-self-signed --tls-name hub.example --daemon\n  \
+    ctx hub start --bind 0.0.0.0 --tls-cert chain.pem --tls-key key.pem --data-dir /var/lib/ctx"
 )]
 pub(crate) struct StartArgs {
     /// Address to listen on: ip, ip:port or `[v6]:port`; port 0 takes a free one
@@ -93,12 +99,63 @@ pub(crate) struct StartArgs {
     /// Check what a start would read and print the settings in effect; start nothing
     #[arg(long, conflicts_with = "daemon")]
     pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) tls: ServeTlsArgs,
     /// Serve in the background; return once the hub answers
     #[arg(long)]
     pub(crate) daemon: bool,
     /// Become the background process that --daemon started
     #[arg(long, hide = true, conflicts_with_all = ["daemon", "check"])]
     pub(crate) detached: bool,
+}
+
+/// With which certificate a hub speaks TLS.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct ServeTlsArgs {
+    /// PEM file with the hub's certificate and those between it and its authority
+    #[arg(long, value_name = "FILE", value_parser = types::path(), requires = "tls_key")]
+    pub(crate) tls_cert: Option<Utf8PathBuf>,
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE", value_parser = types::path(), requires = "tls_cert")]
+    pub(crate) tls_key: Option<Utf8PathBuf>,
+    /// Make a certificate, keep it in the data directory, and use that
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub(crate) tls_self_signed: bool,
+    /// A name or IP address that the self-signed certificate is also for; may be given repeatedly
+    #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
+    pub(crate) tls_name: Vec<String>,
+    /// Listen beyond this machine in the clear, although others could read tokens and entries
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key", "tls_self_signed"])]
+    pub(crate) insecure: bool,
+}
+
+impl ServeTlsArgs {
+    /// What was typed, to be typed again.
+    pub(crate) fn given(&self) -> Vec<String> {
+        let with = |flag: &str, value: &str| [flag.to_owned(), value.to_owned()];
+        let flag = |given: bool, flag: &str| given.then(|| flag.to_owned());
+        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        let files = files
+            .into_iter()
+            .filter_map(|(name, file)| Some(with(name, file.as_ref()?.as_str())));
+        let names = self.tls_name.iter().map(|name| with("--tls-name", name));
+        let mut given: Vec<String> = files.chain(names).flatten().collect();
+        given.extend(flag(self.tls_self_signed, "--tls-self-signed"));
+        given.extend(flag(self.insecure, "--insecure"));
+        given
+    }
+
+    /// Puts what was typed in place of what the settings say.
+    pub(crate) fn over(&self, settings: &mut TlsSettings) {
+        if self.tls_cert.is_some() || self.tls_self_signed {
+            settings.cert.clone_from(&self.tls_cert);
+            settings.key.clone_from(&self.tls_key);
+            settings.self_signed = self.tls_self_signed;
+            if !self.tls_name.is_empty() || !self.tls_self_signed {
+                settings.names.clone_from(&self.tls_name);
+            }
+        }
+    }
 }
 
 impl StartArgs {

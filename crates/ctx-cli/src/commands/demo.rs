@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, ContextDir, DataDir};
 use ctx_hub::client::HubAddress;
 use ctx_hub::secret::AdminToken;
-use ctx_hub::server::settings::Settings;
+use ctx_hub::server::HubConfig;
 use ctx_hub::types::EntryType;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use crate::args::{
 use crate::commands::connect::{publish, register, subscribe, sync};
 use crate::commands::hub::start;
 use crate::commands::{Cx, convert, init};
+use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::ui::{Report, Screen, printable_lines};
@@ -104,7 +105,8 @@ impl<'a> Story<'a> {
         let data = DataDir::new(self.root.join(paths::HUB_DATA_DIR));
         let cx = self.cx_at(&self.root.clone());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (hub, report) = start::open(loopback, &data, Settings::default(), &cx).await?;
+        let (hub, report) =
+            start::open(loopback, HubConfig::new(data.clone(), env::VERSION), &cx).await?;
         let command = format!("ctx hub start --port 0 --data-dir {}", data.path());
         self.step(None, command, &report)?;
         let hub_addr = report.address.parse::<HubAddress>();

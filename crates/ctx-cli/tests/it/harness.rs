@@ -109,7 +109,7 @@ impl World {
 
     /// The same at an address that is known to be free.
     pub(crate) fn hub_on(&self, address: &str, data_dir: &Utf8Path) -> TestHub {
-        self.hub_of(self.command(), address, data_dir)
+        self.hub_of(self.command(), address, data_dir, &[])
     }
 
     /// The same, with more to it.
@@ -121,7 +121,7 @@ impl World {
     ) -> TestHub {
         let mut command = self.command();
         change(&mut command);
-        self.hub_of(command, address, data_dir)
+        self.hub_of(command, address, data_dir, &[])
     }
 
     /// A hub that begins in a shell with `before`, which may set limits. What it says goes to
@@ -133,11 +133,30 @@ impl World {
         command.args(["-c", &script, PROGRAM]);
         command.stderr(fs_err::File::create_new(said).unwrap().into_file());
         let data_dir = self.root().join("hub-of-the-test");
-        self.hub_of(command, "127.0.0.1:0", &data_dir)
+        self.hub_of(command, "127.0.0.1:0", &data_dir, &[])
     }
 
     /// The hub that `command` starts, when it is told what to start.
-    fn hub_of(&self, mut command: Command, address: &str, data_dir: &Utf8Path) -> TestHub {
+    /// A hub whose start has `more` on its command line.
+    pub(crate) fn hub_typed(
+        &self,
+        address: &str,
+        data_dir: &Utf8Path,
+        more: &[&str],
+        said: &Utf8Path,
+    ) -> TestHub {
+        let mut command = self.command();
+        command.stderr(fs_err::File::create(said).unwrap().into_file());
+        self.hub_of(command, address, data_dir, more)
+    }
+
+    fn hub_of(
+        &self,
+        mut command: Command,
+        address: &str,
+        data_dir: &Utf8Path,
+        more: &[&str],
+    ) -> TestHub {
         command.args([
             "--json",
             "--quiet",
@@ -147,7 +166,7 @@ impl World {
             address,
             "--data-dir",
         ]);
-        command.arg(data_dir).stdout(Stdio::piped());
+        command.arg(data_dir).args(more).stdout(Stdio::piped());
         let mut child = Reaped(command.spawn().unwrap());
         let mut line = String::new();
         let stdout = child.0.stdout.take().unwrap();
@@ -156,6 +175,7 @@ impl World {
         TestHub {
             child,
             address: started["address"].as_str().unwrap().to_owned(),
+            fingerprint: started["fingerprint"].as_str().map(ToOwned::to_owned),
             data: DataDir::new(data_dir),
         }
     }
@@ -308,6 +328,8 @@ impl Run {
 pub(crate) struct TestHub {
     child: Reaped,
     pub(crate) address: String,
+    /// What clients pin, when it speaks TLS.
+    pub(crate) fingerprint: Option<String>,
     pub(crate) data: DataDir,
 }
 
@@ -333,6 +355,11 @@ impl TestHub {
     /// Ends it without a word.
     pub(crate) fn kill(mut self) {
         self.child.kill();
+    }
+
+    /// Sends a signal that does not end it.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.child.signal(signal);
     }
 
     /// Sends a signal; how it ended.

@@ -128,7 +128,7 @@ fn a_first_start_says_where_the_admin_token_is_and_never_what() {
 fn an_address_that_others_can_reach_is_warned_of() {
     let world = World::new();
     let mut command = world.command();
-    let command = command.args(["hub", "start", "--bind", "0.0.0.0:0"]);
+    let command = command.args(["hub", "start", "--bind", "0.0.0.0:0", "--insecure"]);
     let mut hub = Reaped(
         command
             .stdout(Stdio::piped())

@@ -28,6 +28,7 @@ mod redact;
 mod restored;
 mod story;
 mod sync;
+mod tls;
 mod unlock;
 mod unreachable;
 mod verify;

@@ -83,7 +83,10 @@ fn every_way_to_fail_is_one_document() {
         (&["connect", "sync"], 6),
         (&["connect", "listen"], 6),
         (&["connect", "status"], 6),
-        (&["hub", "start", "--bind", "203.0.113.1:9900"], 1),
+        (
+            &["hub", "start", "--bind", "203.0.113.1:9900", "--insecure"],
+            1,
+        ),
         (&["hub", "stop"], 4),
         (&["hub", "status"], 2),
         (&["hub", "revoke", &nobody], 2),

@@ -111,6 +111,7 @@ fn two_projects_share_decisions_through_a_hub() {
     --- stdout
     hub             running, process [pid], since [time]
     address         127.0.0.1:[port]
+    encrypted       no
     data directory  [root]/hub-of-the-test
     hub id          [id]
     version         [version]

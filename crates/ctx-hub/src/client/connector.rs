@@ -218,3 +218,42 @@ impl AsyncWrite for Clear {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn opened(address: std::net::IpAddr, local: bool) -> Result<Box<dyn Io>, BoxError> {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let answered_tls = AnsweredTls::default();
+        let way = Way::Clear {
+            local,
+            answered_tls,
+        };
+        way.open(stream).await
+    }
+
+    #[tokio::test]
+    async fn a_name_for_this_machine_that_leads_elsewhere_is_not_followed_in_the_clear() {
+        opened([127, 0, 0, 1].into(), true).await.map(drop).unwrap();
+        // Which address of this machine others see, if it has one; nothing is sent.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if socket.connect("192.0.2.1:9").is_err() {
+            return;
+        }
+        let own = socket.local_addr().unwrap().ip();
+        let error = opened(own, true).await.map(drop).unwrap_err();
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Distrust::NotThisMachine { address: own })
+        );
+        opened(own, false).await.map(drop).unwrap();
+    }
+}

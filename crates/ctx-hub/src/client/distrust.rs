@@ -134,7 +134,7 @@ impl Distrust {
             },
             CertificateError::NotValidForNameContext { presented, .. } => Self::OtherName {
                 host: host.to_owned(),
-                names: presented.iter().map(|name| presentable(name)).collect(),
+                names: presented.iter().map(|name| plain(name)).collect(),
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
@@ -158,6 +158,14 @@ impl From<Distrust> for rustls::Error {
     fn from(own: Distrust) -> Self {
         CertificateError::Other(OtherError(Arc::new(own))).into()
     }
+}
+
+/// A name of a certificate without what the library puts around it: `DnsName("hub")`.
+fn plain(name: &str) -> String {
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    presentable(inner.unwrap_or(name).trim_matches('"'))
 }
 
 /// For whom a certificate is, when it says.

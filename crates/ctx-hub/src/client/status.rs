@@ -13,6 +13,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::Peer;
+use super::connector::AnsweredTls;
 use super::distrust::Distrust;
 use super::error::{Cause, ClientError, Violation};
 use super::stream::HubIdentity;
@@ -29,8 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) limit: Duration,
     /// How long opening a connection is given.
     pub(super) connect: Duration,
-    /// What was asked in the clear answered in TLS.
-    pub(super) answered_tls: bool,
+    /// Whether what was asked in the clear answers in TLS.
+    pub(super) answered_tls: Option<&'a AnsweredTls>,
 }
 
 impl Context<'_> {
@@ -74,9 +75,9 @@ impl Context<'_> {
             return self.timeout();
         }
         let peer = self.peer.clone();
-        let tls = self.answered_tls.then_some(&Distrust::Tls);
-        if let Some(source) = find(&*error).or(tls) {
-            let source = source.clone();
+        let is_tls = self.answered_tls.is_some_and(AnsweredTls::get);
+        let found = find::<Distrust>(&*error).cloned();
+        if let Some(source) = found.or(is_tls.then_some(Distrust::Tls)) {
             return ClientError::Untrusted { peer, source };
         }
         if find::<tonic::ConnectError>(&*error).is_some() {

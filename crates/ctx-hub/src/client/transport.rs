@@ -170,7 +170,7 @@ impl Transport {
             call: call.name,
             limit,
             connect,
-            answered_tls: self.answered_tls.get(),
+            answered_tls: Some(&self.answered_tls),
         }
     }
 
@@ -286,7 +286,7 @@ fn dialling(peer: &Peer, timeouts: Timeouts) -> Context<'_> {
         call: CONNECT,
         limit: timeouts.connect,
         connect: timeouts.connect,
-        answered_tls: false,
+        answered_tls: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::claim;
 use super::error::HubError;
 use super::lifecycle::HubConfig;
+use super::tls::Certificates;
 
 /// Reads everything that [`Hub::open`](super::Hub::open) would read but the store, and changes
 /// nothing: no lock is taken, nothing is created, the address is not touched. So it also works while
@@ -12,5 +13,6 @@ use super::lifecycle::HubConfig;
 /// # Errors
 /// The first thing that `Hub::open` would fail with.
 pub fn check(config: &HubConfig) -> Result<(), HubError> {
-    claim::check(&config.data_dir)
+    claim::check(&config.data_dir)?;
+    Ok(Certificates::check(&config.settings.tls)?)
 }

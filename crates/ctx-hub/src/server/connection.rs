@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 use super::activity::Activity;
 use super::gate::{Gate, Place};
 use super::incidents::Incident;
-use super::incoming::{Handshake, Io, told};
+use super::incoming::{Clear, Handshake, Io, told};
 use super::peer::Peer;
 use super::proxies::TrustedProxies;
 use super::router::Router;
@@ -31,6 +31,26 @@ pub(super) struct Serving<H> {
     pub(super) handshake: H,
     pub(super) proxies: Arc<TrustedProxies>,
     pub(super) gate: Gate,
+}
+
+impl Serving<Clear> {
+    /// The same, with a handshake before HTTP/2 begins.
+    pub(super) fn shaking<H>(self, handshake: H) -> Serving<H> {
+        let Self {
+            hub,
+            router,
+            handshake: Clear,
+            proxies,
+            gate,
+        } = self;
+        Serving {
+            hub,
+            router,
+            handshake,
+            proxies,
+            gate,
+        }
+    }
 }
 
 impl<H> Serving<H> {

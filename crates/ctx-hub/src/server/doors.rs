@@ -21,6 +21,7 @@ use super::incoming::{Clear, Closing, serve};
 use super::proxies::TrustedProxies;
 use super::router::Router;
 use super::shared::Shared;
+use super::tls::Certificates;
 use crate::wire::FILE_DESCRIPTOR_SET;
 
 /// Where requests come in.
@@ -30,6 +31,8 @@ pub(super) struct Doors {
     pub(super) proxies: Arc<TrustedProxies>,
     /// What the network door lets in.
     pub(super) gate: Gate,
+    /// What the network is asked to encrypt with; the socket never leaves the machine.
+    pub(super) certificates: Option<Certificates>,
 }
 
 impl Doors {
@@ -45,11 +48,12 @@ impl Doors {
         let health = HealthReporter::new();
         set_health(&health, ServingStatus::Serving).await;
         let others = others(&health);
+        let proxies = self.proxies;
         let serving = |door, gate| Serving {
             hub: Arc::clone(hub),
             router: Router::new(Arc::clone(hub), door, others.clone()),
             handshake: Clear,
-            proxies: Arc::clone(&self.proxies),
+            proxies: Arc::clone(&proxies),
             gate,
         };
         // Places of their own: what comes from the network cannot take those of operators.
@@ -58,7 +62,15 @@ impl Doors {
             stop: stop.subscribe(),
             sever: sever.subscribe(),
         };
-        let network = serve(self.network, serving(Door::Network, self.gate), closing());
+        let network = async {
+            let serving = serving(Door::Network, self.gate);
+            match self.certificates {
+                Some(certificates) => {
+                    serve(self.network, serving.shaking(certificates), closing()).await;
+                }
+                None => serve(self.network, serving, closing()).await,
+            }
+        };
         let socket = serve(self.socket, serving(Door::Socket, operators), closing());
         let mut servers = pin!(async { tokio::join!(network, socket) });
         tokio::select! {

@@ -5,6 +5,7 @@ use std::io;
 use camino::Utf8PathBuf;
 use ctx_io::{LockError, PathError, ReadError, WriteError};
 
+use super::tls::TlsError;
 use crate::secret::InvalidToken;
 use crate::store::StoreError;
 
@@ -79,6 +80,15 @@ pub enum HubError {
         /// What the system said.
         source: io::Error,
     },
+    /// It would be reached from other machines, and everybody on the way could read everything.
+    #[error("a hub does not listen on {address} in the clear")]
+    Exposed {
+        /// Where it was to listen.
+        address: std::net::SocketAddr,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// What kind of trouble a [`HubError`] is.
@@ -101,7 +111,7 @@ impl HubError {
     pub fn kind(&self) -> HubErrorKind {
         match self {
             Self::Busy { .. } => HubErrorKind::Busy,
-            Self::NoHub { .. } => HubErrorKind::Usage,
+            Self::NoHub { .. } | Self::Exposed { .. } => HubErrorKind::Usage,
             Self::NoToken { .. } => HubErrorKind::Damaged,
             Self::DataDir { source, .. } if source.io_kind() == io::ErrorKind::InvalidInput => {
                 HubErrorKind::Usage
@@ -133,6 +143,13 @@ impl HubError {
             Self::NoToken { path, .. } => Some(format!(
                 "restore {path}, or move it away: the hub then makes a new token"
             )),
+            Self::Exposed { .. } => Some(
+                "whoever can listen in on the network would read tokens and entries: encrypt with \
+                 --tls-self-signed, or with --tls-cert and --tls-key; or listen on 127.0.0.1 behind \
+                 a proxy that encrypts; --insecure allows it all the same"
+                    .to_owned(),
+            ),
+            Self::Tls(source) => source.hint(),
             Self::Write(source) => source.hint(),
             Self::Store { source, .. } => source.hint(),
             Self::Random(_) | Self::Io { .. } => None,

@@ -175,6 +175,7 @@ mod tests {
             started_at: 0,
             addresses: Vec::new(),
             data_dir: data_dir.to_owned(),
+            certificates: None,
         };
         let mut hub = Shared::new(store, &AdminToken::random().unwrap(), about);
         hub.connections.handshake = HumanDuration::new(limit);

@@ -21,6 +21,7 @@ use super::proxies::TrustedProxies;
 use super::settings::{Connections, Network, Settings};
 use super::shared::{About, Shared};
 use super::status::report;
+use super::tls::Certificates;
 use crate::secret::AdminToken;
 use crate::store::{SqliteStore, StoreError};
 use crate::types::HubId;
@@ -39,6 +40,8 @@ pub struct HubConfig {
     pub clock: Clock,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
     pub drain: Duration,
+    /// That it may be reached from other machines without encryption.
+    pub insecure: bool,
 }
 
 impl HubConfig {
@@ -51,7 +54,27 @@ impl HubConfig {
             version: version.into(),
             clock: Clock::default(),
             drain: limits::DRAIN_LIMIT,
+            insecure: false,
         }
+    }
+
+    /// Refuses to listen on `address` when everybody on the network could read tokens and entries
+    /// there, unless [`insecure`](Self::insecure) allows it. [`Hub::open`] asks this too.
+    ///
+    /// # Errors
+    /// [`HubError::Exposed`]
+    pub fn refuse_exposure(&self, address: SocketAddr) -> Result<(), HubError> {
+        if self.is_exposed_at(address) && !self.insecure {
+            return Err(HubError::Exposed { address });
+        }
+        Ok(())
+    }
+
+    /// Whether a hub that listens on `address` speaks in the clear beyond this machine. An address
+    /// that stands for all of a machine's is one of those.
+    #[must_use]
+    pub fn is_exposed_at(&self, address: SocketAddr) -> bool {
+        !self.settings.tls.is_on() && !address.ip().to_canonical().is_loopback()
     }
 }
 
@@ -66,6 +89,7 @@ pub struct Hub {
     local_addr: SocketAddr,
     token: AdminToken,
     notices: Vec<String>,
+    certificates: Option<Certificates>,
     config: HubConfig,
 }
 
@@ -94,6 +118,7 @@ impl Hub {
         listener: std::net::TcpListener,
     ) -> Result<Self, HubError> {
         let (tcp, local_addr) = adopt(listener).map_err(HubError::io("use", "the listener"))?;
+        config.refuse_exposure(local_addr)?;
         let holder = Holder {
             command: "hub start",
             version: &config.version,
@@ -103,6 +128,12 @@ impl Hub {
         let token = claim.admin_token()?;
         claim.write_pid()?;
         let socket = claim.bind_socket()?;
+        let tls = &config.settings.tls;
+        let certificates = Certificates::open(tls, &config.data_dir, local_addr.ip())?;
+        let certificates = certificates.map(|(certificates, said)| {
+            notices.extend(said);
+            certificates
+        });
         let (store, said) = open_store(&config.data_dir)?;
         notices.extend(said);
         let about = About {
@@ -111,6 +142,7 @@ impl Hub {
             started_at: jiff::Timestamp::now().as_second(),
             addresses: vec![local_addr.to_string()],
             data_dir: config.data_dir.path().to_owned(),
+            certificates: certificates.clone(),
         };
         let shared = Shared::new(store, &token, about);
         let shared = Arc::new(shared.within(&config.settings, &config.clock));
@@ -122,6 +154,7 @@ impl Hub {
             local_addr,
             token,
             notices,
+            certificates,
             config,
         })
     }
@@ -130,6 +163,12 @@ impl Hub {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The certificate that it ends TLS with; `None` when it speaks in the clear.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// The token that registers projects.
@@ -175,11 +214,15 @@ impl Hub {
             socket: self.socket,
             gate: gate(&settings.connections),
             proxies: Arc::new(TrustedProxies::new(proxies.map(Network::get).collect())),
+            certificates: self.certificates.clone(),
         };
         // Ends with this future, whatever that ends with.
         let mut following = JoinSet::new();
         let recent = Arc::clone(&self.shared.recent);
         following.spawn(async move { recent.follow().await });
+        if let Some(certificates) = self.certificates {
+            following.spawn(certificates.follow());
+        }
         doors.serve(&self.shared, told, self.config.drain).await;
         drop(following);
         let closed = self.shared.store.close().await;

@@ -11,6 +11,7 @@
 //! | `gate` | counts connections, and lets in no more than there is room for |
 //! | `activity` | closes connections that are silent, or whose peer does not read |
 //! | `message`, `receiving` | bound how long a message takes to arrive, and what all of them take |
+//! | `tls` | ends the encryption of a connection, with a certificate that can be replaced |
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
@@ -66,9 +67,11 @@ pub mod settings;
 mod shared;
 mod status;
 mod streams;
+mod tls;
 
 pub use check::check;
 pub use clock::{Clock, ManualClock};
 pub use error::{HubError, HubErrorKind};
 pub use lifecycle::{Hub, HubConfig};
 pub use offline::{OfflineHub, open_offline};
+pub use tls::{Certificates, TlsError};

@@ -73,6 +73,7 @@ impl OfflineHub {
             started_at: 0,
             addresses: Vec::new(),
             data_dir: self.dir.path().to_owned(),
+            certificates: None,
         };
         let health = shared::health(&self.store, &about, 0).await;
         health.map_err(|source| self.failed(source))

@@ -34,7 +34,6 @@ impl Peer {
     }
 
     /// The same peer, once the connection is encrypted.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a handshake that encrypts"))]
     pub(super) fn encrypted(self) -> Self {
         Self {
             encrypted: true,

@@ -161,6 +161,7 @@ mod tests {
             started_at: 0,
             addresses: Vec::new(),
             data_dir: data_dir.to_owned(),
+            certificates: None,
         };
         let hub = Arc::new(Shared::new(store, &AdminToken::random().unwrap(), about));
         let token = ClientToken::random().unwrap();

@@ -15,6 +15,7 @@ use super::recent::Recent;
 use super::room::Room;
 use super::settings::{Connections, Limits, Settings};
 use super::streams::{Most, Streams};
+use super::tls::Certificates;
 use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
 use crate::types::HubId;
@@ -124,6 +125,8 @@ pub(super) struct About {
     pub(super) started_at: i64,
     pub(super) addresses: Vec<String>,
     pub(super) data_dir: Utf8PathBuf,
+    /// What it ends TLS with, if it does.
+    pub(super) certificates: Option<Certificates>,
 }
 
 /// Health and figures for an operator.
@@ -146,6 +149,9 @@ pub(super) async fn health(
         started_at: about.started_at,
         addresses: about.addresses.clone(),
         data_dir: about.data_dir.to_string(),
+        encrypted: about.certificates.is_some(),
+        fingerprint: about.certificates.as_ref().map(Certificates::fingerprint),
+        certificate_expires_at: about.certificates.as_ref().map(Certificates::expires_at),
         head,
         total_entries: total,
         connected_clients: listening,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{ClientId, HubId, Sequence};
+use crate::types::{ClientId, Fingerprint, HubId, Sequence};
 
 /// Health and figures of a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub struct HubHealth {
     pub addresses: Vec<String>,
     /// Its data directory, as the hub's own machine names it.
     pub data_dir: String,
+    /// Whether it ends TLS itself.
+    pub encrypted: bool,
+    /// The fingerprint of the certificate that it shows; `None` when it shows none.
+    pub fingerprint: Option<Fingerprint>,
+    /// Until when the certificate is valid, in Unix seconds.
+    pub certificate_expires_at: Option<i64>,
     /// The last sequence handed out; [`Sequence::START`] when none was.
     pub head: Sequence,
     /// How many entries there are.

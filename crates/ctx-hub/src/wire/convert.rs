@@ -7,8 +7,8 @@ use super::admin::{ClientRecord, HubHealth};
 use super::generated as wire;
 use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
 use crate::types::{
-    Chain, ClientId, EmptyId, EntryId, EntryType, InvalidId, LogMark, Sequence, TypeSet,
-    UnknownType,
+    Chain, ClientId, EmptyId, EntryId, EntryType, InvalidFingerprint, InvalidId, LogMark, Sequence,
+    TypeSet, UnknownType,
 };
 
 /// A message of a hub that holds what no value can be made of.
@@ -47,6 +47,9 @@ pub enum ConvertError {
         /// What it holds.
         source: InvalidId,
     },
+    /// The fingerprint of a certificate is none.
+    #[error("the fingerprint of the hub's certificate")]
+    Fingerprint(#[from] InvalidFingerprint),
 }
 
 /// Reads an entry that a publisher sent and checks every rule of the protocol. What it says of its
@@ -177,7 +180,7 @@ pub fn types_to_wire(types: &TypeSet) -> Vec<String> {
 /// Reads what a hub says of itself to an operator.
 ///
 /// # Errors
-/// [`ConvertError::Identity`].
+/// [`ConvertError::Identity`], [`ConvertError::Fingerprint`].
 pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, ConvertError> {
     let wire::HubStatusResponse {
         hub_id,
@@ -192,7 +195,11 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         registered_clients,
         entries_by_type,
         entries_by_project,
+        fingerprint,
+        encrypted,
+        certificate_expires_at,
     } = message;
+    let fingerprint = (!fingerprint.is_empty()).then(|| fingerprint.parse());
     Ok(HubHealth {
         hub_id: hub_id.parse().map_err(|source| ConvertError::Identity {
             field: "hub_id",
@@ -203,6 +210,9 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         started_at,
         addresses,
         data_dir,
+        encrypted,
+        fingerprint: fingerprint.transpose()?,
+        certificate_expires_at: (certificate_expires_at != 0).then_some(certificate_expires_at),
         head: Sequence::new(head),
         total_entries,
         connected_clients,
@@ -222,6 +232,9 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         started_at,
         addresses,
         data_dir,
+        encrypted,
+        fingerprint,
+        certificate_expires_at,
         head,
         total_entries,
         connected_clients,
@@ -242,6 +255,9 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         registered_clients,
         entries_by_type,
         entries_by_project,
+        fingerprint: fingerprint.map_or_else(String::new, |it| it.to_string()),
+        encrypted,
+        certificate_expires_at: certificate_expires_at.unwrap_or_default(),
     }
 }
 
@@ -475,6 +491,9 @@ mod tests {
             registered_clients: 8,
             entries_by_type: [("task".to_owned(), 9)].into(),
             entries_by_project: [("p".to_owned(), 10)].into(),
+            fingerprint: "0f".repeat(32),
+            encrypted: true,
+            certificate_expires_at: 13,
         };
         assert_eq!(
             health_to_wire(health_from_wire(health.clone()).unwrap()),

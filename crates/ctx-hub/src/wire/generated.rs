@@ -324,6 +324,19 @@ pub struct HubStatusResponse {
         ::prost::alloc::string::String,
         u64,
     >,
+    /// SHA-256 of the certificate (DER) that the hub ends TLS with, 64 lower-case hex digits; empty
+    /// when it does not.
+    #[prost(string, tag = "13")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// Whether the hub ends TLS itself.
+    #[prost(bool, tag = "14")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub encrypted: bool,
+    /// Until when the certificate is valid, in Unix seconds; 0 when there is none.
+    #[prost(int64, tag = "15")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub certificate_expires_at: i64,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]

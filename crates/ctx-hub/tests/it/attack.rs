@@ -6,6 +6,7 @@
 //! | `guest` | a client that behaves, to show that it is served meanwhile and afterwards |
 //! | `flood` | one client that takes more than its share |
 //! | `guess` | tokens that are guessed, and what a stranger is told |
+//! | `tls` | a man in the middle, whoever listens in, and what is no handshake |
 //! | `parser` | bytes, frames and requests that no client of ours sends |
 //! | `conn` | peers that hold a connection and draw things out, or open too many |
 //! | `http2` | floods of frames |
@@ -23,5 +24,7 @@ mod guess;
 mod http2;
 mod parser;
 mod process;
+#[cfg(feature = "client")]
+mod tls;
 
 pub(crate) use self::guest::{Guest, still_serves};

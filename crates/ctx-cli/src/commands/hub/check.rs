@@ -47,6 +47,10 @@ pub(super) fn run(args: &StartArgs, cx: &Cx) -> Result<CheckReport, CliError> {
     let settings_file = args.config.clone().or_else(|| own.exists().then_some(own));
     let mut config = HubConfig::new(data.clone(), env::VERSION);
     config.settings = settings.clone();
+    config.insecure = args.tls.insecure;
+    config
+        .refuse_exposure(args.address())
+        .map_err(convert::hub)?;
     check(&config).map_err(convert::hub)?;
     let toml = settings
         .to_toml()

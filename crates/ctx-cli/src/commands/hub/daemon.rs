@@ -39,11 +39,19 @@ pub(super) struct DaemonReport {
     hub_id: String,
     admin_token_file: Utf8PathBuf,
     log_file: Utf8PathBuf,
+    /// Whether it speaks TLS.
+    encrypted: bool,
+    /// What clients pin, when it speaks TLS.
+    fingerprint: Option<String>,
 }
 
 impl Report for DaemonReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "listening on {} (process {})", self.address, self.pid)
+        writeln!(out, "listening on {} (process {})", self.address, self.pid)?;
+        match &self.fingerprint {
+            Some(fingerprint) => writeln!(out, "TLS with the certificate {fingerprint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -71,7 +79,12 @@ pub(super) async fn run(args: &StartArgs, cx: &Cx) -> Result<DaemonReport, CliEr
             "the admin token, which registers projects, is in {path}"
         ));
     }
+    if !health.encrypted && !args.address().ip().is_loopback() {
+        start::warn_of_exposure(&health.addresses.join(", "), cx);
+    }
     Ok(DaemonReport {
+        encrypted: health.encrypted,
+        fingerprint: health.fingerprint.map(|it| it.to_string()),
         address: health.addresses.join(", "),
         pid: health.pid,
         data_dir: data.path().to_owned(),
@@ -139,6 +152,7 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         .arg("--data-dir")
         .arg(data.path())
         .args(config)
+        .args(args.tls.given())
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)

@@ -18,6 +18,12 @@ use crate::ui::{Report, Table, list, when};
 struct HealthReport {
     running: bool,
     addresses: Vec<String>,
+    /// Whether it speaks TLS.
+    encrypted: bool,
+    /// What clients pin, when it speaks TLS.
+    fingerprint: Option<String>,
+    /// Until when the certificate is valid, in Unix seconds.
+    certificate_expires_at: Option<i64>,
     data_dir: String,
     hub_id: String,
     version: String,
@@ -38,6 +44,9 @@ impl HealthReport {
         Self {
             running,
             addresses: health.addresses,
+            encrypted: health.encrypted,
+            fingerprint: health.fingerprint.map(|it| it.to_string()),
+            certificate_expires_at: health.certificate_expires_at,
             data_dir: health.data_dir,
             hub_id: health.hub_id.to_string(),
             version: health.version,
@@ -53,6 +62,16 @@ impl HealthReport {
     }
 }
 
+impl HealthReport {
+    fn encryption(&self) -> String {
+        match (self.encrypted, self.certificate_expires_at) {
+            (true, Some(until)) => format!("TLS, the certificate expires {}", when(until)),
+            (true, None) => "TLS".to_owned(),
+            (false, _) => "no".to_owned(),
+        }
+    }
+}
+
 impl Report for HealthReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut table = Table::default();
@@ -63,6 +82,10 @@ impl Report for HealthReport {
                     &format!("running, process {pid}, since {}", when(started)),
                 ]);
                 table.row(["address", &list(&self.addresses)]);
+                table.row(["encrypted", &self.encryption()]);
+                if let Some(fingerprint) = &self.fingerprint {
+                    table.row(["fingerprint", fingerprint]);
+                }
             }
             _ => table.row(["hub", "not running"]),
         }

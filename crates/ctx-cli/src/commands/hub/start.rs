@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use camino::Utf8PathBuf;
 use ctx_config::paths::DataDir;
 use ctx_hub::server::settings::Settings;
-use ctx_hub::server::{Hub, HubConfig};
+use ctx_hub::server::{Certificates, Hub, HubConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
@@ -17,8 +17,8 @@ use crate::commands::{Cx, convert};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::signals;
-use crate::ui::Report;
+use crate::signals::{self, Signal};
+use crate::ui::{Report, on_one_line};
 
 /// A hub that listens.
 #[derive(Debug, Serialize)]
@@ -29,11 +29,19 @@ pub(crate) struct StartReport {
     hub_id: String,
     /// Where the token is that registers projects.
     admin_token_file: Utf8PathBuf,
+    /// Whether it speaks TLS.
+    encrypted: bool,
+    /// What clients pin, when it speaks TLS.
+    fingerprint: Option<String>,
 }
 
 impl Report for StartReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "listening on {}", self.address)
+        writeln!(out, "listening on {}", self.address)?;
+        match &self.fingerprint {
+            Some(fingerprint) => writeln!(out, "TLS with the certificate {fingerprint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -78,7 +86,13 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     let ended = signals::told_to_end()?;
     let is_new = !data.admin_token().exists();
     let settings = settings(args, &data)?;
-    let (hub, report) = open(args.address(), &data, settings, cx).await?;
+    let mut config = HubConfig::new(data.clone(), env::VERSION);
+    config.settings = settings;
+    config.insecure = args.tls.insecure;
+    let (hub, report) = open(args.address(), config, cx).await?;
+    let certificates = hub.certificates().cloned();
+    let reload = certificates.map(|certificates| Ok((signals::hang_ups()?, certificates)));
+    let reload = reload.transpose()?;
     cx.screen.show(&report)?;
     if is_new {
         cx.screen.notice(&format!(
@@ -86,8 +100,14 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
             report.admin_token_file
         ));
     }
-    serve(hub, ended).await?;
-    Ok(Exit::Done)
+    let served = match reload {
+        None => serve(hub, ended).await,
+        Some((hang_ups, certificates)) => tokio::select! {
+            served = serve(hub, ended) => served,
+            never = reload_when_told(hang_ups, certificates, cx) => match never {},
+        },
+    };
+    served.map(|()| Exit::Done)
 }
 
 /// The settings that a start would use: those of the file, and flags over them.
@@ -95,7 +115,8 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
 /// # Errors
 /// The file is wrong or cannot be read, or a flag asks for what cannot be.
 pub(super) fn settings(args: &StartArgs, data: &DataDir) -> Result<Settings, CliError> {
-    let settings = Settings::read(data, args.config.as_deref()).map_err(convert::settings)?;
+    let mut settings = Settings::read(data, args.config.as_deref()).map_err(convert::settings)?;
+    args.tls.over(&mut settings.tls);
     settings.checked().map_err(convert::settings)
 }
 
@@ -105,26 +126,19 @@ pub(super) fn settings(args: &StartArgs, data: &DataDir) -> Result<Settings, Cli
 /// The data directory or the address cannot be had.
 pub(crate) async fn open(
     address: SocketAddr,
-    data: &DataDir,
-    settings: Settings,
+    config: HubConfig,
     cx: &Cx,
 ) -> Result<(Hub, StartReport), CliError> {
-    let listener = bind(address, data)?;
-    let mut config = HubConfig::new(data.clone(), env::VERSION);
-    config.settings = settings;
+    config.refuse_exposure(address).map_err(convert::hub)?;
+    let exposed = config.is_exposed_at(address);
+    let data = config.data_dir.clone();
+    let listener = bind(address, &data)?;
     let hub = Hub::open(config, listener).await.map_err(convert::hub)?;
     for notice in hub.notices() {
         cx.screen.notice(notice);
     }
-    if !address.ip().is_loopback() {
-        cx.screen.warning(
-            &format!(
-                "{} can be reached from other machines, and nothing is encrypted: whoever can \
-                listen in on the network reads tokens and entries",
-                hub.local_addr()
-            ),
-            Some("bind to 127.0.0.1 behind an SSH tunnel, a VPN or a proxy that encrypts"),
-        );
+    if exposed {
+        warn_of_exposure(&hub.local_addr().to_string(), cx);
     }
     let report = StartReport {
         address: hub.local_addr().to_string(),
@@ -132,8 +146,58 @@ pub(crate) async fn open(
         data_dir: data.path().to_owned(),
         hub_id: hub.hub_id().to_string(),
         admin_token_file: data.admin_token(),
+        encrypted: hub.certificates().is_some(),
+        fingerprint: hub.certificates().map(|it| it.fingerprint().to_string()),
     };
     Ok((hub, report))
+}
+
+/// Said at each start: what was allowed once is easily forgotten.
+pub(super) fn warn_of_exposure(address: &str, cx: &Cx) {
+    cx.screen.warning(
+        &format!(
+            "{address} can be reached from other machines, and nothing is encrypted: whoever can \
+            listen in on the network reads tokens and entries"
+        ),
+        Some(
+            "encrypt with --tls-self-signed or --tls-cert, or bind to 127.0.0.1 behind an SSH \
+            tunnel, a VPN or a proxy that encrypts",
+        ),
+    );
+}
+
+/// Reads the certificate anew whenever the process is told to.
+async fn reload_when_told(
+    mut hang_ups: Signal,
+    certificates: Certificates,
+    cx: &Cx,
+) -> std::convert::Infallible {
+    loop {
+        if hang_ups.recv().await.is_none() {
+            // No more signals can come.
+            std::future::pending::<()>().await;
+        }
+        let reading = certificates.clone();
+        let read = tokio::task::spawn_blocking(move || reading.reload()).await;
+        match read {
+            Ok(Ok(true)) => cx.screen.notice(&format!(
+                "another certificate is shown from now on: {}",
+                certificates.fingerprint()
+            )),
+            Ok(Ok(false)) => cx.screen.notice("the certificate is the same as before"),
+            Ok(Err(error)) => cx.screen.warning(
+                &format!(
+                    "the new certificate cannot be used, and the old one is shown further: {}",
+                    on_one_line(&error)
+                ),
+                error.hint().as_deref(),
+            ),
+            Err(error) => cx.screen.warning(
+                &format!("the certificate was not read: {}", on_one_line(&error)),
+                None,
+            ),
+        }
+    }
 }
 
 /// Serves until `ended` is ready or an operator asks the hub to stop, and drains.

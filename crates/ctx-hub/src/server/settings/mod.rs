@@ -20,6 +20,7 @@ mod fields;
 mod file;
 mod limits;
 mod listen;
+pub(super) mod tls;
 
 use std::fmt::Debug;
 
@@ -31,6 +32,7 @@ pub use duration::HumanDuration;
 pub use error::{SettingsError, SettingsFault};
 pub use limits::Limits;
 pub use listen::{Listen, Network, NotANetwork};
+pub use tls::TlsSettings;
 
 /// A part of the settings.
 pub trait Section: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned {
@@ -103,4 +105,6 @@ sections! {
     connections: Connections,
     /// How much of a hub one client, and all of them, may use.
     limits: Limits,
+    /// With which certificate a hub ends TLS itself.
+    tls: TlsSettings,
 }

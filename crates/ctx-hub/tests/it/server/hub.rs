@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_hub::secret::AdminToken;
-use ctx_hub::server::{Hub, HubConfig, HubError};
+use ctx_hub::server::{Certificates, Hub, HubConfig, HubError};
 use tokio::sync::oneshot;
 
 /// What a hub of a test calls its version.
@@ -19,6 +19,7 @@ pub(crate) struct TestHub {
     running: Option<Running>,
     address: SocketAddr,
     token: AdminToken,
+    certificates: Option<Certificates>,
     _temp: Option<tempfile::TempDir>,
 }
 
@@ -31,6 +32,7 @@ struct Running {
 struct Opened {
     address: SocketAddr,
     token: AdminToken,
+    certificates: Option<Certificates>,
 }
 
 impl TestHub {
@@ -69,6 +71,7 @@ impl TestHub {
             running: Some(running),
             address: opened.address,
             token: opened.token,
+            certificates: opened.certificates,
             _temp: None,
         })
     }
@@ -87,6 +90,11 @@ impl TestHub {
     /// What registers projects.
     pub(crate) fn admin_token(&self) -> &AdminToken {
         &self.token
+    }
+
+    /// What it ends TLS with.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("it speaks TLS")
     }
 
     /// Where it keeps everything.
@@ -180,7 +188,13 @@ fn launch(config: HubConfig, address: SocketAddr) -> Result<(Running, Opened), H
             };
             let address = hub.local_addr();
             let token = hub.admin_token().clone();
-            opened_tx.send(Ok(Opened { address, token })).unwrap();
+            let certificates = hub.certificates().cloned();
+            let opened = Opened {
+                address,
+                token,
+                certificates,
+            };
+            opened_tx.send(Ok(opened)).unwrap();
             tokio::select! {
                 ended = hub.serve(async { drop(stopped.await) }) => ended,
                 _ = killed => Ok(()),

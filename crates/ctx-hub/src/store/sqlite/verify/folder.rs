@@ -22,6 +22,7 @@ pub(super) fn look(dir: &DataDir, report: &mut StoreReport) {
     for path in file::all(&dir.store()) {
         mode(&path, report);
     }
+    mode(&dir.tls_key(), report);
     let building = dir.store_new();
     if exists(&building) {
         let what = "a store that was being made when its process was killed; it was never used";
