@@ -10,6 +10,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use rustix::fs::FallocateFlags;
+
+use crate::file_id::{FileId, lstat};
 use crate::open::{self, FileKind, OpenFailure};
 use crate::{dir, failpoint, flush, hint};
 
@@ -181,6 +184,36 @@ impl AppendFile {
     /// [`AppendError::Io`] at [`Step::Length`].
     pub fn is_empty(&self) -> Result<bool, AppendError> {
         Ok(self.len()? == 0)
+    }
+
+    /// How long the file is that its path names now, in bytes; `None` when that is not this file any
+    /// more: it was moved, removed or replaced, and what is appended goes where nobody looks.
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::Length`].
+    pub fn len_in_place(&self) -> Result<Option<u64>, AppendError> {
+        let own = FileId::of_file(&self.file).map_err(self.at(Step::Length))?;
+        let there = lstat(&self.path).map_err(self.at(Step::Length))?;
+        let same = there.filter(|there| FileId::of(there) == own);
+        Ok(same.map(|there| there.len()))
+    }
+
+    /// Asks the file system to keep room for the next `bytes` behind the end, which stays where it
+    /// is, so that appending them does not fail on a full disk. Answers whether it does; not every
+    /// file system can. [`give_back`](AppendFile::give_back) lets go of what was not used.
+    pub fn keep_room(&self, bytes: u64) -> bool {
+        self.len().is_ok_and(|length| {
+            rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, length, bytes).is_ok()
+        })
+    }
+
+    /// Gives back the room behind the end that [`keep_room`](AppendFile::keep_room) took.
+    ///
+    /// # Errors
+    /// [`AppendError::Io`] at [`Step::Truncate`].
+    pub fn give_back(&self) -> Result<(), AppendError> {
+        let length = self.len()?;
+        self.file.set_len(length).map_err(self.at(Step::Truncate))
     }
 
     /// Cuts the file to its first `length` bytes. It never makes it longer.

@@ -49,4 +49,4 @@ pub use contained::{PathError, ensure_private_dir, join_contained, refuse_symlin
 pub use lock::{FileLock, Holder, LockError, LockRecord, LockStatus, Removed, Wait, Why};
 pub use open::FileKind;
 pub use read::{ReadError, read_optional, read_optional_limited, read_private};
-pub use temp::{is_abandoned, sweep_temporaries, temporary_target};
+pub use temp::{is_abandoned, move_new, sweep_temporaries, temporary_target};

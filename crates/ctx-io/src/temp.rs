@@ -141,6 +141,26 @@ impl Write for TempFile {
     }
 }
 
+/// Moves the file at `from` to `to` if nothing is there, in one step; `false` when something was.
+/// Not durable before [`sync_parent`](crate::sync_parent).
+///
+/// # Errors
+/// The system refuses.
+pub fn move_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<bool> {
+    match rename_new(from, to) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let linked = link_new(from, to)?;
+            if linked {
+                std::fs::remove_file(from)?;
+            }
+            Ok(linked)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn rename_new(from: &Utf8Path, to: &Utf8Path) -> Result<(), Errno> {
     failpoint::reach_at("temp.rename-new", to)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

@@ -102,3 +102,38 @@ fn a_link_or_directory_is_refused_and_a_missing_directory_named() {
     );
     assert_eq!(std::fs::read(scratch.join("target")).unwrap(), b"precious");
 }
+
+#[test]
+fn a_file_that_was_moved_away_removed_or_replaced_is_told_from_one_in_its_place() {
+    let scratch = Scratch::new();
+    let (path, aside) = (scratch.join("log"), scratch.join("aside"));
+    let mut file = AppendFile::open(&path, 0o600).unwrap();
+    file.append(b"one\n").unwrap();
+    assert_eq!(file.len_in_place().unwrap(), Some(4));
+    assert!(ctx_io::move_new(&path, &aside).unwrap());
+    assert_eq!(file.len_in_place().unwrap(), None);
+    put(&path, b"another\n");
+    assert_eq!(file.len_in_place().unwrap(), None);
+    assert!(
+        !ctx_io::move_new(&aside, &path).unwrap(),
+        "never overwritten"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"another\n");
+}
+
+#[test]
+fn room_that_is_kept_does_not_make_the_file_longer() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    let mut file = AppendFile::open(&path, 0o600).unwrap();
+    file.append(b"one\n").unwrap();
+    let blocks = || std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
+    let before = blocks();
+    let kept = file.keep_room(1 << 20);
+    assert_eq!(file.len().unwrap(), 4);
+    assert!(!kept || blocks() > before);
+    file.append(b"two\n").unwrap();
+    file.give_back().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
+    assert!(blocks() <= before + 8, "{} and {before}", blocks());
+}
