@@ -315,3 +315,40 @@ pub const CERTIFICATE_WARN_DAYS: i64 = 14;
 
 /// How long a hub waits for a peer whose handshake failed to close the connection.
 pub const HANDSHAKE_LINGER: Duration = Duration::from_secs(1);
+/// Size of a file of the audit trail after which the next one is begun, in bytes, unless told
+/// otherwise; the lines that are written together with the last one may go beyond it.
+pub const AUDIT_FILE_BYTES: u64 = 67_108_864;
+/// Smallest size that a file of the audit trail may be given, in bytes.
+pub const AUDIT_FILE_MIN_BYTES: u64 = 4_096;
+/// Files of the audit trail that are kept, unless told otherwise.
+pub const AUDIT_FILES: u32 = 16;
+/// Longest line of an audit trail that is read, in bytes; those of ours are far shorter.
+pub const AUDIT_LINE_MAX_BYTES: usize = 65_536;
+/// Longest text of a peer in a line of the audit trail, in bytes, before it is escaped.
+pub const AUDIT_TEXT_MAX_BYTES: usize = 128;
+/// Lines that wait to be written to the audit trail before further calls wait in line.
+pub const AUDIT_QUEUE: usize = 4_096;
+/// Lines that are written to the audit trail together.
+pub const AUDIT_GROUP: usize = 512;
+/// Lines that could not be written, and are kept in memory until they can be; further ones are
+/// counted.
+pub const AUDIT_BACKLOG: usize = 8_192;
+/// How often at most the audit trail is flushed to the disk.
+pub const AUDIT_FLUSH: Duration = Duration::from_secs(1);
+/// How often a hub tries whether an audit trail that could not be written can be written again.
+pub const AUDIT_RETRY: Duration = Duration::from_millis(500);
+/// How often whoever follows an audit trail looks whether there is more.
+pub const AUDIT_LOOK: Duration = Duration::from_millis(200);
+/// Lines of an audit trail that are shown before those that follow, unless told otherwise.
+pub const AUDIT_FOLLOW_LINES: usize = 10;
+/// Disk space that is kept ahead of the end of the audit trail, in bytes, so that calls that need
+/// none for themselves go on for a while when the disk is full.
+pub const AUDIT_ROOM_BYTES: u64 = 1_048_576;
+/// The time over which what strangers fail at is counted for the audit trail.
+pub const AUDIT_STRANGER_WINDOW: Duration = Duration::from_secs(60);
+/// Failures of one address that get a line of their own in that time; the others are counted.
+pub const AUDIT_STRANGER_LINES: u32 = 10;
+/// Failures of all addresses together that get a line of their own in that time.
+pub const AUDIT_STRANGERS_LINES: u32 = 100;
+/// Addresses whose failures beyond that are counted apart; those of others are counted together.
+pub const AUDIT_STRANGERS: usize = 16;

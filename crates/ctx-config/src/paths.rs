@@ -110,6 +110,20 @@ pub const STORE_NEW_FILE: &str = "hub.db.new";
 /// In a data directory: what the embedded store had acknowledged, one line a commit.
 pub const STORE_MARKS_FILE: &str = "hub.marks";
 
+/// In a data directory: the audit trail that is written to, one JSON document a line.
+pub const AUDIT_FILE: &str = "audit.jsonl";
+
+/// In a data directory: begins the name of an older part of the audit trail; the number of its first
+/// line follows, in [`AUDIT_NUMBER_DIGITS`] digits.
+pub const AUDIT_OLDER_PREFIX: &str = "audit-";
+
+/// Digits of the number in the name of an older part of the audit trail, so that names sort as
+/// numbers do.
+pub const AUDIT_NUMBER_DIGITS: usize = 16;
+
+/// Ends the name of an older part of the audit trail.
+pub const AUDIT_OLDER_SUFFIX: &str = ".jsonl";
+
 /// In a data directory of an older hub: its entries, one JSON document a line.
 pub const OLD_ENTRIES_FILE: &str = "entries.jsonl";
 
@@ -357,6 +371,20 @@ impl DataDir {
         self.path.join(STORE_MARKS_FILE)
     }
 
+    /// The audit trail that is written to.
+    #[must_use]
+    pub fn audit(&self) -> Utf8PathBuf {
+        self.path.join(AUDIT_FILE)
+    }
+
+    /// The part of the audit trail that began with line `first` and is not written to any more.
+    #[must_use]
+    pub fn older_audit(&self, first: u64) -> Utf8PathBuf {
+        let number = format!("{first:0width$}", width = AUDIT_NUMBER_DIGITS);
+        self.path
+            .join(format!("{AUDIT_OLDER_PREFIX}{number}{AUDIT_OLDER_SUFFIX}"))
+    }
+
     /// The entries of an older hub.
     #[must_use]
     pub fn old_entries(&self) -> Utf8PathBuf {
@@ -396,5 +424,12 @@ mod tests {
             user.hub_data().admin_token(),
             "/people/ada/.ctx/hub-data/admin.token"
         );
+    }
+    #[test]
+    fn the_name_of_an_older_part_of_the_audit_trail_sorts_by_its_number() {
+        let dir = DataDir::new("/d");
+        assert_eq!(dir.audit(), "/d/audit.jsonl");
+        assert_eq!(dir.older_audit(9), "/d/audit-0000000000000009.jsonl");
+        assert!(dir.older_audit(9) < dir.older_audit(10));
     }
 }

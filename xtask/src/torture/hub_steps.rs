@@ -9,8 +9,8 @@ use super::trouble::Trouble;
 use super::world::Setting;
 
 /// The parts of the program that a hub goes through, by the names of their steps.
-const PARTS: [&str; 8] = [
-    "os-lock.", "fsync.", "temp.", "atomic.", "dir.", "lock.", "store.", "hub.",
+const PARTS: [&str; 9] = [
+    "os-lock.", "fsync.", "temp.", "atomic.", "dir.", "lock.", "store.", "hub.", "audit.",
 ];
 const FAILED: i32 = 1;
 const UNREACHABLE: i32 = 4;

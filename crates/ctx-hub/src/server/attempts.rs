@@ -23,6 +23,7 @@ use std::time::Duration;
 use ctx_config::limits;
 use tonic::{Code, Status};
 
+use super::audit::{self, Event};
 use super::bucket::{Buckets, Over, Rate};
 use super::clock::Clock;
 use super::settings::Limits;
@@ -117,6 +118,7 @@ impl Attempts {
         let was_free = before.take(now, rate, 1).is_ok();
         if was_free && after.take(now, rate, 1).is_err() {
             tracing::warn!(address = %from, "too many failed attempts; the address is refused");
+            audit::event(Event::AddressLimited, from);
         }
     }
 

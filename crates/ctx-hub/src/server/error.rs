@@ -5,6 +5,7 @@ use std::io;
 use camino::Utf8PathBuf;
 use ctx_io::{LockError, PathError, ReadError, WriteError};
 
+use super::audit::AuditError;
 use super::tls::TlsError;
 use crate::secret::InvalidToken;
 use crate::store::StoreError;
@@ -70,6 +71,14 @@ pub enum HubError {
         /// Why.
         source: StoreError,
     },
+    /// The audit trail cannot be opened or written, and nothing is done that is not on record.
+    #[error("the audit trail of {data_dir} failed")]
+    Audit {
+        /// The data directory.
+        data_dir: Utf8PathBuf,
+        /// Why.
+        source: AuditError,
+    },
     /// A socket or a file cannot be handled.
     #[error("cannot {action} {what}")]
     Io {
@@ -117,6 +126,10 @@ impl HubError {
                 HubErrorKind::Usage
             }
             Self::Store { source, .. } if is_damage(source) => HubErrorKind::Damaged,
+            Self::Audit {
+                source: AuditError::Newer { .. },
+                ..
+            } => HubErrorKind::Damaged,
             _ => HubErrorKind::Io,
         }
     }
@@ -152,6 +165,7 @@ impl HubError {
             Self::Tls(source) => source.hint(),
             Self::Write(source) => source.hint(),
             Self::Store { source, .. } => source.hint(),
+            Self::Audit { source, .. } => source.hint(),
             Self::Random(_) | Self::Io { .. } => None,
         }
     }

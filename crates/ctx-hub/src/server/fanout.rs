@@ -18,6 +18,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use super::audit::{self, Sent, StreamTrail};
 use super::known::Known;
 use super::outgoing::Outgoing;
 use super::recent::Recent;
@@ -122,15 +123,16 @@ impl Feed {
             let mut feed = feed?;
             match feed.next().await {
                 Ok(Some(message)) => {
-                    feed.record.sent += 1;
+                    feed.record.sent.entries += 1;
+                    feed.record.sent.bytes += message.content_bytes();
                     Some((Ok(message), Some(feed)))
                 }
                 Ok(None) => {
-                    feed.record.outcome = Some(Code::Ok);
+                    feed.record.sent.outcome = Some((Code::Ok, None));
                     None
                 }
                 Err(status) => {
-                    feed.record.outcome = Some(status.code());
+                    feed.record.sent.outcome = Some(audit::ending(&status));
                     Some((Err(status), None))
                 }
             }
@@ -192,13 +194,13 @@ impl Feed {
     }
 }
 
-/// The log line of a stream, written when it is over, however it ends.
+/// The last line of a stream, in the audit trail and in the log, written however it ends.
 struct Record {
     kind: Kind,
     client: ClientId,
     since: Instant,
-    sent: u64,
-    outcome: Option<Code>,
+    sent: Sent,
+    trail: Option<StreamTrail>,
 }
 
 impl Record {
@@ -207,20 +209,23 @@ impl Record {
             kind,
             client,
             since: Instant::now(),
-            sent: 0,
-            outcome: None,
+            sent: Sent::default(),
+            trail: StreamTrail::of_call(),
         }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if let Some(trail) = &self.trail {
+            trail.closed(&self.sent);
+        }
         // Without an outcome of ours it was the client that went away.
-        tracing::info!(
+        tracing::debug!(
             method = ?self.kind,
             client = %self.client,
-            code = ?self.outcome.unwrap_or(Code::Cancelled),
-            sent = self.sent,
+            code = ?self.sent.outcome.map_or(Code::Cancelled, |(code, _)| code),
+            sent = self.sent.entries,
             duration = ?self.since.elapsed(),
             "stream ended"
         );

@@ -5,8 +5,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::audit::{Audit, Event};
 
 /// How long further incidents of a kind are only counted.
 const QUIET: Duration = Duration::from_secs(10);
@@ -44,6 +46,20 @@ impl Incident {
         Self::TakenBack,
     ];
 
+    /// What the audit trail calls it: what happened, and why.
+    pub(super) const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TooManyConnections => ("connection_refused", "too_many"),
+            Self::TooManyOfOneAddress => ("connection_refused", "too_many_of_address"),
+            Self::HandshakeFailed => ("handshake_failed", "failed"),
+            Self::HandshakeSlow => ("handshake_failed", "slow"),
+            Self::NoCall => ("connection_closed", "no_call"),
+            Self::Idle => ("connection_closed", "idle"),
+            Self::Stalled => ("connection_closed", "stalled"),
+            Self::TakenBack => ("connection_closed", "taken_back"),
+        }
+    }
+
     /// Whether a peer that means well gets there in the course of a day.
     const fn is_usual(self) -> bool {
         matches!(self, Self::Idle)
@@ -66,8 +82,11 @@ impl fmt::Display for Incident {
 }
 
 /// Counts incidents, and tells of them.
-#[derive(Debug, Default)]
-pub(super) struct Incidents([Mutex<Tally>; Incident::ALL.len()]);
+#[derive(Default)]
+pub(super) struct Incidents {
+    tallies: [Mutex<Tally>; Incident::ALL.len()],
+    audit: Option<Arc<Audit>>,
+}
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -76,11 +95,23 @@ struct Tally {
 }
 
 impl Incidents {
+    /// Incidents that are put on record, too.
+    pub(super) fn on_record(audit: Arc<Audit>) -> Self {
+        Self {
+            audit: Some(audit),
+            ..Self::default()
+        }
+    }
+
     /// Notes that `incident` happened to a connection from `address`.
     pub(super) fn note(&self, incident: Incident, address: Option<SocketAddr>) {
         if incident.is_usual() {
             tracing::debug!(?address, "connection {incident}");
             return;
+        }
+        if let Some(audit) = &self.audit {
+            let address = address.map(|address| address.ip());
+            audit.event(Event::Connection(incident), address);
         }
         if let Some(count) = self.count(incident, Instant::now()) {
             let address = address.map(tracing::field::display);
@@ -92,7 +123,7 @@ impl Incidents {
     fn count(&self, incident: Incident, now: Instant) -> Option<u64> {
         let at = Incident::ALL.iter().position(|known| *known == incident)?;
         let mut tally = self
-            .0
+            .tallies
             .get(at)?
             .lock()
             .unwrap_or_else(PoisonError::into_inner);

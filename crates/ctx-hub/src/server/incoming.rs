@@ -143,9 +143,10 @@ mod tests {
     use tonic::service::Routes;
 
     use super::super::admin::Door;
+    use super::super::audit::Audit;
     use super::super::gate::Gate;
     use super::super::router::Router;
-    use super::super::settings::HumanDuration;
+    use super::super::settings::{AuditSettings, HumanDuration};
     use super::super::shared::{About, Shared};
     use super::*;
     use crate::secret::AdminToken;
@@ -177,7 +178,9 @@ mod tests {
             data_dir: data_dir.to_owned(),
             certificates: None,
         };
-        let mut hub = Shared::new(store, &AdminToken::random().unwrap(), about);
+        let audit = Audit::start(&DataDir::new(data_dir), AuditSettings::default());
+        let token = AdminToken::random().unwrap();
+        let mut hub = Shared::new(store, audit.unwrap(), &token, about);
         hub.connections.handshake = HumanDuration::new(limit);
         let hub = Arc::new(hub);
         Serving {

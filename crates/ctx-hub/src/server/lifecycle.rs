@@ -8,9 +8,11 @@ use std::time::Duration;
 use ctx_config::limits;
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
+use super::audit::{self, Audit, AuditError};
 use super::claim::Claim;
 use super::clock::Clock;
 use super::doors::Doors;
@@ -83,6 +85,8 @@ impl HubConfig {
 /// Dropping it releases the directory, as if it had never been opened.
 pub struct Hub {
     shared: Arc<Shared>,
+    /// Dropped before the claim: nobody writes to the directory once it is released.
+    trail: audit::Ending,
     claim: Claim,
     tcp: TcpListener,
     socket: UnixListener,
@@ -144,10 +148,13 @@ impl Hub {
             data_dir: config.data_dir.path().to_owned(),
             certificates: certificates.clone(),
         };
-        let shared = Shared::new(store, &token, about);
+        let trail = open_trail(&config)?;
+        let shared = Shared::new(store, Arc::clone(&trail.0), &token, about);
         let shared = Arc::new(shared.within(&config.settings, &config.clock));
+        started(&shared, &config).await;
         Ok(Self {
             shared,
+            trail,
             claim,
             tcp,
             socket,
@@ -200,6 +207,7 @@ impl Hub {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), HubError> {
         let address = self.local_addr.to_string();
         let dir = self.config.data_dir;
+        let trail = self.trail;
         tracing::info!(address, data_dir = %dir.path(), "serving");
         let told = async {
             tokio::select! {
@@ -227,9 +235,12 @@ impl Hub {
         drop(following);
         let closed = self.shared.store.close().await;
         let closed = closed.map_err(|source| store_failed(&dir, source));
+        let audited = end_trail(&trail.0).await;
+        let audited = audited.map_err(|source| audit_failed(&dir, source));
+        drop(trail);
         let released = self.claim.release();
         tracing::info!("stopped");
-        first_error([closed, released])
+        first_error([closed, audited, released])
     }
 }
 
@@ -257,6 +268,50 @@ fn adopt(listener: std::net::TcpListener) -> std::io::Result<(TcpListener, Socke
 pub(super) fn open_store(dir: &DataDir) -> Result<(SqliteStore, Vec<String>), HubError> {
     let (store, notices) = SqliteStore::open(dir).map_err(|source| store_failed(dir, source))?;
     Ok((store, notices.iter().map(ToString::to_string).collect()))
+}
+
+/// Opens the audit trail. A hub without one does not start.
+fn open_trail(config: &HubConfig) -> Result<audit::Ending, HubError> {
+    let dir = &config.data_dir;
+    let audit = Audit::start(dir, config.settings.audit);
+    Ok(audit::Ending(
+        audit.map_err(|source| audit_failed(dir, source))?,
+    ))
+}
+
+/// Puts on record that a hub starts, and on what. When that fails, so does every call, until it can
+/// be written; an operator can ask the hub, and stop it.
+async fn started(hub: &Shared, config: &HubConfig) {
+    let record = audit::AuditRecord {
+        version: Some(config.version.clone()),
+        hub_id: Some(hub.store.hub_id().as_str().to_owned()),
+        pid: Some(hub.about.pid),
+        settings: config
+            .settings
+            .to_toml()
+            .ok()
+            .map(|text| fingerprint(&text)),
+        ..audit::AuditRecord::new("started")
+    };
+    hub.audit.write(record).await;
+}
+
+/// What tells whether a hub ran with the same settings as before.
+fn fingerprint(settings: &str) -> String {
+    let hash = Sha256::digest(settings);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn end_trail(audit: &Audit) -> Result<(), AuditError> {
+    audit.write(audit::AuditRecord::new("stopped")).await;
+    audit.close().await
+}
+
+fn audit_failed(dir: &DataDir, source: AuditError) -> HubError {
+    HubError::Audit {
+        data_dir: dir.path().to_owned(),
+        source,
+    }
 }
 
 fn store_failed(dir: &DataDir, source: StoreError) -> HubError {

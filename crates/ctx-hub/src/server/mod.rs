@@ -18,6 +18,7 @@
 //! | `fanout` | feeds a stream, a page at a time, when its client reads |
 //! | `recent` | the end of the log in memory, read from the store once for all listeners |
 //! | `outgoing` | the messages of a stream as they are written |
+//! | [`audit`] | puts every call on record before its answer leaves |
 //! | `known` | tells whether a caller knows this log or another one |
 //! | `attempts` | failed attempts to prove who one is, and what they cost an address |
 //! | `budget` | what one client may publish; `bucket` is how that is counted, `clock` the time |
@@ -31,6 +32,7 @@
 mod activity;
 mod admin;
 mod attempts;
+pub mod audit;
 mod auth;
 mod bucket;
 mod budget;

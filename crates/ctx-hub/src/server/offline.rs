@@ -3,6 +3,7 @@
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
 
+use super::audit;
 use super::claim::Claim;
 use super::error::HubError;
 use super::lifecycle::open_store;
@@ -92,10 +93,14 @@ impl OfflineHub {
     /// such client.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// The store cannot be written, or the change cannot be put on record.
     pub async fn revoke(&self, client: &ClientId) -> Result<Option<String>, HubError> {
-        let revoked = self.store.revoke(client.clone()).await;
-        let revoked = revoked.map_err(|source| self.failed(source))?;
+        let revoking = async {
+            let revoked = self.store.revoke(client.clone()).await;
+            revoked.map_err(|source| self.failed(source))
+        };
+        let (dir, target) = (&self.dir, client.as_str());
+        let revoked = audit::on_record(dir, "RevokeClient", "revoke", target, revoking).await?;
         Ok(revoked.map(|client| client.project.as_str().to_owned()))
     }
 

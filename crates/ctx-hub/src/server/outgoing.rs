@@ -66,6 +66,15 @@ impl Ready {
 }
 
 impl Outgoing {
+    /// The bytes of content in it.
+    pub(super) fn content_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Ready(ready) => ready.message.content.len(),
+            Self::Read(entry) => entry.content.len(),
+        };
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
     #[cfg(test)]
     pub(super) fn sequence(&self) -> u64 {
         match self {

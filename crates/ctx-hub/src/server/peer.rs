@@ -42,7 +42,6 @@ impl Peer {
     }
 
     /// Whether this hub itself ends the encryption of the connection.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what is told of a hub"))]
     pub(super) const fn is_encrypted(&self) -> bool {
         self.encrypted
     }

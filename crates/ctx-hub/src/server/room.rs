@@ -14,6 +14,9 @@ use crate::entry::EntryDraft;
 /// What an entry takes besides its content, in bytes, roughly.
 const OVERHEAD_BYTES: usize = 512;
 
+/// The answer when there is none.
+pub(super) const BUSY: &str = "the hub has too much to store at this moment; send it again";
+
 /// Room for what waits to be stored.
 #[derive(Debug)]
 pub(super) struct Room(Arc<Semaphore>);
@@ -41,7 +44,7 @@ impl Room {
         let taken = Arc::clone(&self.0).try_acquire_many_owned(permits);
         taken.map(Taken).map_err(|_| {
             tracing::warn!(bytes, "no room for more publishes");
-            Status::unavailable("the hub has too much to store at this moment; send it again")
+            Status::unavailable(BUSY)
         })
     }
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ctx_config::wire::HUB_ID_HEADER;
 use futures_util::TryFutureExt as _;
@@ -21,9 +21,10 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use super::admin::{self, Door};
+use super::audit::{self, Asked, CallTrail};
 use super::auth::{self, Caller};
 use super::call::{Call, ClientCall, OpenCall, OperatorCall};
-use super::encoding::Encoding;
+use super::encoding::{Encoding, Unspoken};
 use super::fanout::Wanted;
 use super::handler::{Format, streaming, unary};
 use super::message::Arriving;
@@ -62,7 +63,7 @@ impl Router {
     async fn route(self, request: HttpRequest) -> HttpResponse {
         let limit = deadline::named(request.headers());
         match Call::at(request.uri().path()) {
-            Some(call) => deadline::within(limit, self.answer(call, request)).await,
+            Some(call) => self.answer(call, limit, request).await,
             None => deadline::within(limit, self.answer_other(request)).await,
         }
     }
@@ -87,12 +88,57 @@ impl Router {
         })
     }
 
-    /// Answers one of our calls and writes its line in the log.
-    async fn answer(&self, call: Call, request: HttpRequest) -> HttpResponse {
-        let started = Instant::now();
-        let address = client_address(&request);
+    /// Answers one of our calls, once its line is in the audit trail.
+    async fn answer(
+        &self,
+        call: Call,
+        limit: Option<Duration>,
+        request: HttpRequest,
+    ) -> HttpResponse {
         let _running = self.hub.calls.begin();
-        let encoding = match Encoding::of(request.headers()) {
+        let encoding = Encoding::of(request.headers());
+        let trail = CallTrail::begin(&self.hub.audit, self.asked(call, &request)).await;
+        let mut response = match trail {
+            Ok(trail) => {
+                // Within the deadline or not, what was answered is on record.
+                let responding = self.respond(call, encoding, request);
+                let response = trail.run(deadline::within(limit, responding)).await;
+                trail.answered(response).await
+            }
+            Err(status) => status.into_http(),
+        };
+        if let Ok(encoding) = encoding {
+            encoding.stamp(&mut response);
+        }
+        response
+    }
+
+    /// What is known of a call before it is looked at.
+    fn asked<'a>(&self, call: Call, request: &'a HttpRequest) -> Asked<'a> {
+        // Somebody has to be able to find out, and to stop it.
+        let is_needed = matches!(
+            call,
+            Call::Operator(OperatorCall::HubStatus | OperatorCall::Shutdown)
+        );
+        let peer = request.extensions().get::<Peer>();
+        Asked {
+            door: self.door,
+            path: request.uri().path(),
+            address: client_address(request),
+            encrypted: peer.is_some_and(Peer::is_encrypted),
+            is_stream: call.is_stream(),
+            is_exempt: is_needed && self.door == Door::Socket,
+        }
+    }
+
+    async fn respond(
+        &self,
+        call: Call,
+        encoding: Result<Encoding, Unspoken>,
+        request: HttpRequest,
+    ) -> HttpResponse {
+        let started = Instant::now();
+        let encoding = match encoding {
             Ok(encoding) => encoding,
             Err(unspoken) => return unspoken.into_response(),
         };
@@ -100,6 +146,7 @@ impl Router {
             encoding,
             max_bytes: call.message_max_bytes(&self.hub.limits),
         };
+        let address = client_address(&request);
         let admitted = self.admit(call, address, request.headers()).await;
         let client = match &admitted {
             Ok(Admitted::Client(_, caller)) => Some(caller.client.id.clone()),
@@ -112,7 +159,6 @@ impl Router {
             Err(status) => status.into_http(),
         };
         status::relabel_oversized(&mut response, format.max_bytes);
-        encoding.stamp(&mut response);
         let code = status::code_of(&response);
         if known || code == Code::Ok {
             self.name_the_hub(&mut response);
@@ -120,9 +166,8 @@ impl Router {
         // A stream that was opened writes its line when it is over.
         if code != Code::Ok || !call.is_stream() {
             let client = client.as_ref().map(tracing::field::display);
-            let address = address.as_ref().map(tracing::field::display);
             let duration = started.elapsed();
-            tracing::info!(?call, client, address, ?code, ?duration, "call answered");
+            tracing::debug!(?call, client, ?code, ?duration, "call answered");
         }
         response
     }
@@ -159,6 +204,10 @@ impl Router {
             Call::Client(call) => {
                 let caller = auth::caller(&*hub.store, headers);
                 let caller = hub.attempts.check(from, presented, caller).await?;
+                audit::tell(|record| {
+                    record.client = Some(caller.client.id.as_str().to_owned());
+                    record.project = Some(audit::bounded(caller.client.project.as_str()));
+                });
                 if call == ClientCall::Publish {
                     hub.budget.check(&caller.client.id)?;
                 }

@@ -6,6 +6,7 @@ use ctx_config::wire::{HUB_CHAIN_HEADER, HUB_HEAD_HEADER};
 use futures_util::stream::Stream;
 use tonic::{Response, Status};
 
+use super::audit;
 use super::auth::{self, Caller};
 use super::fanout::{Feed, Wanted};
 use super::outgoing::Outgoing;
@@ -53,13 +54,13 @@ pub(super) async fn end_client(hub: &Arc<Shared>, id: &str) -> Result<Client, St
     // On a task of its own: whoever asked may be gone before the token is, and then nobody would
     // end the streams.
     let hub = Arc::clone(hub);
-    let ending = tokio::spawn(async move {
+    let ending = tokio::spawn(audit::carry(async move {
         let revoked = hub.store.revoke(id).await.map_err(status::of_store)?;
         let client = revoked.ok_or_else(|| Status::not_found("no such client"))?;
         hub.streams.end_client(&client.id);
         tracing::info!(client = %client.id, project = %client.project, "client revoked");
         Ok(client)
-    });
+    }));
     ending.await.map_err(|_| status::stopping())?
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn publish(
     caller: Caller,
     message: wire::PublishRequest,
 ) -> Result<Response<wire::PublishResponse>, Status> {
+    tell_of(&message.entries, &caller);
     // Whether the token has been ended while the message was on its way, the store looks at.
     let most = hub.limits.batch_entries;
     if message.entries.len() > most {
@@ -89,6 +91,21 @@ pub(super) async fn publish(
     Ok(Response::new(wire::PublishResponse {
         sequences: sequences.into_iter().map(Sequence::get).collect(),
     }))
+}
+
+/// Puts on record what is published, and whom it claims to be from when that is not the caller. It
+/// is stored as the caller's all the same.
+fn tell_of(entries: &[wire::PublishEntry], caller: &Caller) {
+    let project = caller.client.project.as_str();
+    let mut origins = entries.iter().map(|entry| entry.origin.as_str());
+    let other = origins.find(|origin| !origin.is_empty() && *origin != project);
+    let bytes = entries.iter().map(|entry| entry.content.len());
+    let bytes = bytes.fold(0, usize::saturating_add);
+    audit::tell(|record| {
+        record.entries = u64::try_from(entries.len()).ok();
+        record.bytes = u64::try_from(bytes).ok();
+        record.claimed_origin = other.map(audit::bounded);
+    });
 }
 
 /// Figures of the hub.
@@ -144,6 +161,7 @@ mod tests {
     use ctx_config::paths::DataDir;
     use futures_util::FutureExt as _;
 
+    use super::super::settings::AuditSettings;
     use super::super::shared::About;
     use super::super::streams::{Ending, Kind};
     use super::*;
@@ -163,7 +181,9 @@ mod tests {
             data_dir: data_dir.to_owned(),
             certificates: None,
         };
-        let hub = Arc::new(Shared::new(store, &AdminToken::random().unwrap(), about));
+        let audit = audit::Audit::start(&DataDir::new(data_dir), AuditSettings::default());
+        let token = AdminToken::random().unwrap();
+        let hub = Arc::new(Shared::new(store, audit.unwrap(), &token, about));
         let token = ClientToken::random().unwrap();
         let project = "alpha".parse().unwrap();
         let client = hub.store.register(project, token.hash()).await.unwrap();

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{Notify, watch};
 
 use super::attempts::Attempts;
+use super::audit::{Audit, Audited};
 use super::auth::AdminKey;
 use super::budget::Budget;
 use super::clock::Clock;
@@ -23,7 +24,9 @@ use crate::wire::admin::{ClientRecord, HubHealth};
 
 /// What every call of a running hub shares.
 pub(super) struct Shared {
+    /// Its registry changes only on record.
     pub(super) store: Arc<dyn Store>,
+    pub(super) audit: Arc<Audit>,
     pub(super) recent: Arc<Recent>,
     pub(super) room: Room,
     pub(super) limits: Limits,
@@ -42,18 +45,24 @@ pub(super) struct Shared {
 
 impl Shared {
     /// With the default limits and the clock of the system.
-    pub(super) fn new(store: impl Store, admin: &AdminToken, about: About) -> Self {
+    pub(super) fn new(
+        store: impl Store,
+        audit: Arc<Audit>,
+        admin: &AdminToken,
+        about: About,
+    ) -> Self {
         let (limits, clock) = (Limits::default(), Clock::default());
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store: Arc<dyn Store> = Arc::new(Audited::new(store, Arc::clone(&audit)));
         Self {
             recent: Arc::new(Recent::new(Arc::clone(&store))),
             store,
+            incidents: Incidents::on_record(Arc::clone(&audit)),
+            audit,
             room: Room::default(),
             budget: Budget::new(&limits, clock.clone()),
             attempts: Attempts::new(&limits, clock),
             receiving: Receiving::default(),
             connections: Connections::default(),
-            incidents: Incidents::default(),
             admin: AdminKey::new(admin.hash()),
             streams: Arc::new(Streams::new(most_streams(&limits))),
             limits,

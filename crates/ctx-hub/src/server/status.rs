@@ -20,6 +20,18 @@ pub(super) const UNAUTHENTICATED: &str = "invalid or missing credentials";
 /// The answer when the admin token in a message is not the hub's.
 pub(super) const INVALID_ADMIN_TOKEN: &str = "invalid admin token";
 
+/// The answer while the audit trail cannot be written.
+const NOT_ON_RECORD: &str =
+    "the hub cannot record the call, and does nothing unrecorded; try again";
+
+const STOPPING: &str = "hub is stopping";
+
+/// The answer to an address that has failed too often.
+const TOO_MANY_FAILURES: &str = "too many failed attempts from this address";
+
+/// Begins the answer to a message that is too large.
+const TOO_LARGE: &str = "message exceeds ";
+
 /// Who is refused without a word why.
 pub(super) fn unauthenticated() -> Status {
     Status::unauthenticated(UNAUTHENTICATED)
@@ -27,7 +39,12 @@ pub(super) fn unauthenticated() -> Status {
 
 /// The hub is on its way out: a client dials again.
 pub(super) fn stopping() -> Status {
-    Status::unavailable("hub is stopping")
+    Status::unavailable(STOPPING)
+}
+
+/// What the call would do cannot be put on record, so it is not done.
+pub(super) fn not_on_record() -> Status {
+    Status::unavailable(NOT_ON_RECORD)
 }
 
 /// Whoever has shown no token has too many streams open.
@@ -53,7 +70,7 @@ pub(super) fn too_much(what: &str, wait: Duration) -> Status {
 
 /// The address has failed too often to prove who it is; what it presents is not looked at.
 pub(super) fn too_many_failures(wait: Duration) -> Status {
-    too_much("too many failed attempts from this address", wait)
+    too_much(TOO_MANY_FAILURES, wait)
 }
 
 /// More than this hub ever takes at once: no waiting makes it less.
@@ -92,6 +109,7 @@ pub(super) fn of_store(error: StoreError) -> Status {
     match error {
         StoreError::Closed => return stopping(),
         StoreError::Revoked { .. } => return unauthenticated(),
+        StoreError::NotOnRecord { .. } => return not_on_record(),
         StoreError::ProjectExists { .. } => return Status::already_exists(error.to_string()),
         _ => tracing::error!(error = report(&error), "the store failed"),
     }
@@ -126,8 +144,31 @@ pub(super) fn relabel_oversized(response: &mut http::Response<Body>, max_bytes: 
         .get(Status::GRPC_STATUS)
         .map(|code| code.as_bytes());
     if code.map(Code::from_bytes) == Some(Code::OutOfRange) {
-        let text = format!("message exceeds {max_bytes} bytes");
+        let text = format!("{TOO_LARGE}{max_bytes} bytes");
         *response = Status::resource_exhausted(text).into_http();
+    }
+}
+
+/// Why something is unavailable, in a word for the audit trail.
+pub(super) fn unavailable(status: &Status) -> &'static str {
+    match status.message() {
+        NOT_ON_RECORD => "audit",
+        STOPPING => "stopping",
+        super::room::BUSY => "busy",
+        _ => "store",
+    }
+}
+
+/// Of what there was too much, in a word for the audit trail.
+pub(super) fn exhausted(status: &Status) -> &'static str {
+    if status.message().starts_with(TOO_LARGE) {
+        "too_large"
+    } else if status.message() == TOO_MANY_FAILURES {
+        "attempts"
+    } else if status.metadata().contains_key(RETRY_AFTER_HEADER) {
+        "limit"
+    } else {
+        "full"
     }
 }
 

@@ -37,6 +37,12 @@ pub enum StoreError {
         /// The client.
         client: ClientId,
     },
+    /// The audit trail takes no line, and nothing is changed that is not on record.
+    #[error("{path} takes no line, so nothing was changed")]
+    NotOnRecord {
+        /// The audit trail.
+        path: Utf8PathBuf,
+    },
     /// There is no room to write: a full disk, a quota, a file size limit. Nothing was stored;
     /// reads go on, and writes do as soon as there is room.
     #[error("no room to write {path}")]
@@ -229,6 +235,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Closed | Self::Random { .. } => None,
+            Self::NotOnRecord { .. } => {
+                Some("look at the disk and at who owns the audit trail".to_owned())
+            }
             Self::Revoked { .. } => Some("register again".to_owned()),
             Self::OverQuota { .. } => Some("go on when the next day begins".to_owned()),
             Self::ProjectExists { .. } => Some(

@@ -83,6 +83,12 @@ pub const STEPS: &[&str] = &[
     "store.committing",
     "store.committed",
     "store.marked",
+    // The audit trail: lines about to be written, and nobody answered yet; a full file about to be moved,
+    // moved to the name of an older part, and the next one begun.
+    "audit.writing",
+    "audit.rotating",
+    "audit.moved",
+    "audit.begun",
     // A hub that starts: the directory taken, the socket bound beside its place, and in it; one
     // that stops: its files removed, its lock not yet.
     "hub.claimed",

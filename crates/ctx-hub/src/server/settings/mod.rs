@@ -13,6 +13,7 @@
 //! A new section is a file with a struct that implements [`Section`], and three lines here: its
 //! `mod`, its `pub use`, and its line in `sections!`.
 
+mod audit;
 mod connections;
 mod duration;
 mod error;
@@ -27,6 +28,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use audit::AuditSettings;
 pub use connections::Connections;
 pub use duration::HumanDuration;
 pub use error::{SettingsError, SettingsFault};
@@ -107,4 +109,6 @@ sections! {
     limits: Limits,
     /// With which certificate a hub ends TLS itself.
     tls: TlsSettings,
+    /// How large the audit trail may become.
+    audit: AuditSettings,
 }

@@ -1,0 +1,65 @@
+//! Changes that a command makes to a data directory that no hub serves.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use ctx_config::paths::DataDir;
+
+use super::line::{AuditRecord, bounded};
+use super::{Audit, Ending};
+use crate::server::error::HubError;
+use crate::server::settings::Settings;
+
+/// Makes a change on record: announces it, makes it, and says what came of it. Nothing is changed
+/// when it cannot be announced. The caller holds the lock of the directory.
+///
+/// # Errors
+/// [`HubError::Audit`] when the trail takes no line, and what the change fails with.
+pub(in crate::server) async fn on_record<T>(
+    dir: &DataDir,
+    call: &'static str,
+    change: &'static str,
+    target: &str,
+    work: impl Future<Output = Result<Option<T>, HubError>>,
+) -> Result<Option<T>, HubError> {
+    let failed = |source| HubError::Audit {
+        data_dir: dir.path().to_owned(),
+        source,
+    };
+    // Settings that are wrong keep a hub from starting, and nobody from ending a token.
+    let settings = Settings::read(dir, None).unwrap_or_default();
+    let trail = Ending(Audit::start(dir, settings.audit).map_err(failed)?);
+    let record = AuditRecord {
+        event: Cow::Borrowed("intent"),
+        door: Some(Cow::Borrowed("offline")),
+        call: Some(Cow::Borrowed(call)),
+        change: Some(Cow::Borrowed(change)),
+        target: Some(bounded(target)),
+        ..AuditRecord::default()
+    };
+    let unwritten = || super::AuditError::Unwritten { path: dir.audit() };
+    if !trail.0.write(record.clone()).await {
+        return Err(failed(unwritten()));
+    }
+    let changed = work.await;
+    let (code, reason) = match &changed {
+        Ok(Some(_)) => ("OK", None),
+        Ok(None) => ("NOT_FOUND", Some("not_found")),
+        Err(_) => ("INTERNAL", Some("store")),
+    };
+    let outcome = AuditRecord {
+        event: Cow::Borrowed("call"),
+        code: Some(Cow::Borrowed(code)),
+        reason: reason.map(Cow::Borrowed),
+        ..record
+    };
+    let written = trail.0.write(outcome).await;
+    let closed = trail.0.close().await.map_err(failed);
+    let changed = changed?;
+    closed?;
+    if written {
+        Ok(changed)
+    } else {
+        Err(failed(unwritten()))
+    }
+}

@@ -1,0 +1,109 @@
+//! A store that changes nothing that is not announced in the trail.
+//!
+//! It stands between the calls and the store, so that no call can forget to. What is only added
+//! (entries) is announced by nothing: the line of the call that added it is enough, for a client
+//! that is told that it failed sends it again, and it is stored once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::Audit;
+use super::current::current;
+use super::line::{AuditRecord, bounded};
+use crate::entry::{Entry, EntryDraft};
+use crate::secret::TokenHash;
+use crate::store::{Client, PageQuery, Quota, Statistics, Store, StoreError};
+use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
+
+/// A store whose registry changes only on record.
+pub(in crate::server) struct Audited<S> {
+    store: S,
+    audit: Arc<Audit>,
+}
+
+impl<S: Store> Audited<S> {
+    pub(in crate::server) fn new(store: S, audit: Arc<Audit>) -> Self {
+        Self { store, audit }
+    }
+
+    /// Announces that `change` is about to be made to `target`.
+    async fn announce(&self, change: &'static str, target: &str) -> Result<(), StoreError> {
+        let call = current().map(|call| call.record()).unwrap_or_default();
+        let intent = AuditRecord {
+            event: Cow::Borrowed("intent"),
+            change: Some(Cow::Borrowed(change)),
+            target: Some(bounded(target)),
+            ..call
+        };
+        super::tell(|record| {
+            record.change = intent.change.clone();
+            record.target = intent.target.clone();
+        });
+        if self.audit.write(intent).await {
+            Ok(())
+        } else {
+            Err(StoreError::NotOnRecord {
+                path: self.audit.path.clone(),
+            })
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Audited<S> {
+    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError> {
+        self.announce("register", project.as_str()).await?;
+        self.store.register(project, token).await
+    }
+
+    async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError> {
+        self.announce("revoke", client.as_str()).await?;
+        self.store.revoke(client).await
+    }
+
+    // What follows changes nobody's rights.
+
+    fn hub_id(&self) -> &HubId {
+        self.store.hub_id()
+    }
+
+    fn head(&self) -> watch::Receiver<Sequence> {
+        self.store.head()
+    }
+
+    async fn append_within(
+        &self,
+        client: &Client,
+        drafts: Vec<EntryDraft>,
+        quota: Quota,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        self.store.append_within(client, drafts, quota).await
+    }
+
+    async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
+        self.store.page(query).await
+    }
+
+    async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError> {
+        self.store.chain_at(sequence).await
+    }
+
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError> {
+        self.store.authenticate(token).await
+    }
+
+    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+        self.store.clients().await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.store.statistics().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.store.close().await
+    }
+}
