@@ -14,8 +14,11 @@ pub(crate) use connect::{
     Connect, ListenArgs, MoveArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
     TimeoutArgs, UnlockArgs, VerifyArgs,
 };
-pub(crate) use hub::{DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs};
+pub(crate) use hub::{
+    AuditArgs, DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs,
+};
 pub(crate) use trust::TrustArgs;
+pub(crate) use types::Since;
 
 /// Carry decisions, learnings, conventions and tasks from one project to the others
 #[derive(Debug, Parser)]

@@ -45,10 +45,13 @@ pub(crate) enum Hub {
     Revoke(RevokeArgs),
     /// Show the lock of a data directory; remove it when its hub is dead
     Unlock(HubUnlockArgs),
+    /// Show what happened: every call, by whom, from where, and what came of it
+    Audit(AuditArgs),
     /// Find what is wrong with a data directory
     #[command(
         after_help = "Reads the whole store: the integrity of the database, gaps, every entry, \
-        the counts, the clients; and the admin token and the modes of files. Works with and \
+        the counts, the clients; the audit trail, line by line; and the admin token and the modes \
+        of files. Works with and \
         without a running hub, and never writes. The exit code is 7 when something was found.\n\n\
         Examples:\n  ctx hub verify\n  ctx hub verify --data-dir /var/lib/ctx --json"
     )]
@@ -208,6 +211,41 @@ pub(crate) struct RevokeArgs {
     pub(crate) client: ClientId,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Reads the audit trail in the data directory, the oldest line first, with and \
+    without a running hub. With --json, every line is one JSON document, as it stands in the \
+    trail. What is damaged is told on standard error and skipped. Times are UTC.\n\n\
+    Examples:\n  \
+    ctx hub audit\n  \
+    ctx hub audit --follow\n  \
+    ctx hub audit --failed --since 24h\n  \
+    ctx hub audit --project alpha -n 20\n  \
+    ctx hub audit --since 2026-11-23T08:00:00Z --json"
+)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) at: DataDirArgs,
+    /// Stay, and show lines as they are written; Ctrl-C ends it
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only what was written since then: 30m or 24h ago, or from a date or a time (UTC) on
+    #[arg(long, value_name = "DURATION|TIME", value_parser = types::since)]
+    pub(crate) since: Option<types::Since>,
+    /// Only what is about this client
+    #[arg(long, value_name = "CLIENT_ID", value_parser = types::client_id)]
+    pub(crate) client: Option<ClientId>,
+    /// Only what is about this project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// Only what was refused or failed
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only the last lines; with --follow, so many before those that follow (default there: 10)
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub(crate) lines: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]

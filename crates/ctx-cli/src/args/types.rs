@@ -7,6 +7,9 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use ctx_config::limits;
 use ctx_hub::client::HubAddress;
 use ctx_hub::types::{ClientId, EntryId, EntryType, Fingerprint, UnknownType};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 /// One of the entry types; every other word is refused with the list of them.
 pub(super) fn entry_type() -> impl TypedValueParser<Value = EntryType> {
@@ -34,6 +37,34 @@ pub(super) fn deadline(text: &str) -> Result<Duration, Invalid> {
         }),
         longer => Ok(longer),
     }
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// A moment.
+    At(Timestamp),
+}
+
+/// A duration, a time with its zone, or a date or a time in UTC.
+pub(super) fn since(text: &str) -> Result<Since, Invalid> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        return Ok(Since::Ago(ago));
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(Since::At(moment));
+    }
+    let civil = text.parse::<DateTime>().ok();
+    let moment = civil.and_then(|civil| civil.to_zoned(TimeZone::UTC).ok());
+    moment
+        .map(|moment| Since::At(moment.timestamp()))
+        .ok_or_else(|| Invalid {
+            why: "write a duration, as 30m or 24h, or a time, as 2026-11-23 or \
+                  2026-11-23T08:00:00Z"
+                .to_owned(),
+        })
 }
 
 /// The id of an entry.
@@ -86,6 +117,31 @@ impl From<UnknownType> for Invalid {
     fn from(error: UnknownType) -> Self {
         Self {
             why: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_duration_ago_a_time_or_a_date() {
+        let at = |text: &str| Since::At(text.parse().unwrap());
+        let read = |text| since(text).unwrap();
+        assert_eq!(read("90m"), Since::Ago(Duration::from_secs(5_400)));
+        let morning = at("2026-11-23T08:00:00Z");
+        for text in [
+            "2026-11-23T08:00:00Z",
+            "2026-11-23T08:00",
+            "2026-11-23 08:00:00",
+            "2026-11-23T09:00:00+01:00",
+        ] {
+            assert_eq!(read(text), morning, "{text}");
+        }
+        assert_eq!(read("2026-11-23"), at("2026-11-23T00:00:00Z"));
+        for wrong in ["", "yesterday", "2026-13-01", "30"] {
+            assert!(since(wrong).is_err(), "{wrong}");
         }
     }
 }

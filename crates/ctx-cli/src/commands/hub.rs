@@ -1,5 +1,6 @@
 //! `ctx hub`: serves a hub and looks after it.
 
+mod audit;
 mod check;
 mod clients;
 mod daemon;
@@ -29,6 +30,7 @@ pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
         Hub::Status(args) => return health::run(&args, cx).await,
         Hub::Clients(args) => cx.screen.show(&clients::run(&args, cx).await?)?,
         Hub::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
+        Hub::Audit(args) => audit::run(&args, cx).await?,
         Hub::Verify(args) => return verify::run(&args, cx),
         Hub::Revoke(args) => cx.screen.show(&revoke::run(&args, cx).await?)?,
     }

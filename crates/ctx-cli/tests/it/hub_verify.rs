@@ -37,7 +37,7 @@ fn a_data_directory_is_verified_with_the_hub_running_stopped_and_killed() {
     assert_snapshot!(run.show(), @r#"
     exit 0
     --- stdout
-    {"data_dir":"[root]/hub-of-the-test","pid":null,"clean":true,"findings":[],"more":0,"notes":[],"hub_id":"[id]","head":3,"entries":3,"clients":1,"hint":null}
+    {"data_dir":"[root]/hub-of-the-test","pid":null,"clean":true,"findings":[],"more":0,"notes":[],"hub_id":"[id]","head":3,"entries":3,"clients":1,"audit_lines":10,"hint":null}
     "#);
     let nowhere = world.root().join("nowhere");
     assert_eq!(
@@ -77,6 +77,6 @@ fn a_damaged_store_is_told_with_what_can_be_done() {
     assert_snapshot!(run.show(), @r#"
     exit 7
     --- stdout
-    {"data_dir":"[root]/hub-of-the-test","pid":null,"clean":false,"findings":[{"path":"[root]/hub-of-the-test/admin.token","line":null,"sequence":null,"id":null,"kind":"mode","detail":"can be opened by others (mode 0644): run chmod 600"},{"path":"[root]/hub-of-the-test/hub.db","line":null,"sequence":null,"id":null,"kind":"damaged","detail":"the file ends 5000 bytes early"}],"more":0,"notes":[],"hub_id":null,"head":null,"entries":0,"clients":0,"hint":"stop the hub, keep a copy of the data directory, and restore a backup of it; a hub that starts on it as it is leaves it as it is, and refuses what it cannot read"}
+    {"data_dir":"[root]/hub-of-the-test","pid":null,"clean":false,"findings":[{"path":"[root]/hub-of-the-test/admin.token","line":null,"sequence":null,"id":null,"kind":"mode","detail":"can be opened by others (mode 0644): run chmod 600"},{"path":"[root]/hub-of-the-test/hub.db","line":null,"sequence":null,"id":null,"kind":"damaged","detail":"the file ends 5000 bytes early"}],"more":0,"notes":[],"hub_id":null,"head":null,"entries":0,"clients":0,"audit_lines":9,"hint":"stop the hub, keep a copy of the data directory, and restore a backup of it; a hub that starts on it as it is leaves it as it is, and refuses what it cannot read"}
     "#);
 }

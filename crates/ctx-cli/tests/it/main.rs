@@ -7,6 +7,7 @@
     reason = "tests panic to fail"
 )]
 
+mod audit;
 mod contention;
 mod damage;
 mod demo;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use ctx_hub::server::HubError;
+use ctx_hub::server::audit::{self, AuditReport};
 use ctx_hub::store::verify::{self, StoreProgress, StoreReport};
 use ctx_hub::types::Sequence;
 use serde::Serialize;
@@ -30,6 +31,8 @@ struct VerifyReport {
     head: Option<u64>,
     entries: u64,
     clients: u64,
+    /// Lines of the audit trail.
+    audit_lines: u64,
     /// What can be done.
     hint: Option<String>,
 }
@@ -80,7 +83,11 @@ pub(super) fn run(args: &DataDirArgs, cx: &Cx) -> Result<Exit, CliError> {
         let data_dir = data.path().to_owned();
         convert::hub(HubError::Store { data_dir, source })
     })?;
-    let report = report(found, data.path().to_string());
+    let trail = audit::verify(&data).map_err(|source| {
+        let data_dir = data.path().to_owned();
+        convert::hub(HubError::Audit { data_dir, source })
+    })?;
+    let report = report(found, trail, data.path().to_string());
     cx.screen.show(&report)?;
     Ok(if report.clean {
         Exit::Done
@@ -89,8 +96,17 @@ pub(super) fn run(args: &DataDirArgs, cx: &Cx) -> Result<Exit, CliError> {
     })
 }
 
-fn report(found: StoreReport, data_dir: String) -> VerifyReport {
-    let hint = found.hint();
+fn report(found: StoreReport, trail: AuditReport, data_dir: String) -> VerifyReport {
+    let hint = found.hint().or_else(|| trail.hint());
+    let clean = found.is_clean() && trail.is_clean();
+    let of_trail = |finding: audit::AuditFinding| Row {
+        path: finding.path,
+        line: finding.line,
+        sequence: None,
+        id: None,
+        kind: "audit",
+        detail: finding.detail,
+    };
     let row = |finding: verify::StoreFinding| Row {
         path: finding.path,
         line: None,
@@ -102,14 +118,17 @@ fn report(found: StoreReport, data_dir: String) -> VerifyReport {
     VerifyReport {
         data_dir,
         pid: found.running,
-        clean: found.findings.is_empty(),
-        findings: found.findings.into_iter().map(row).collect(),
-        more: found.more,
-        notes: found.notes,
+        clean,
+        findings: (found.findings.into_iter().map(row))
+            .chain(trail.findings.into_iter().map(of_trail))
+            .collect(),
+        more: found.more.saturating_add(trail.more),
+        notes: [found.notes, trail.notes].concat(),
         hub_id: found.hub_id.map(|id| id.to_string()),
         head: found.head.map(Sequence::get),
         entries: found.entries,
         clients: found.clients,
+        audit_lines: trail.lines,
         hint,
     }
 }
