@@ -41,12 +41,11 @@ pub(in crate::server) struct CallTrail {
     address: Option<IpAddr>,
     is_stream: bool,
     is_exempt: bool,
-    slot: Option<OwnedSemaphorePermit>,
     is_over: bool,
 }
 
 impl CallTrail {
-    /// Takes a place in the queue for the line of a call.
+    /// Begins a call, once there is room in the queue for lines.
     ///
     /// # Errors
     /// `UNAVAILABLE` while no line can be written: the call may not be answered.
@@ -59,7 +58,11 @@ impl CallTrail {
             return Err(status::not_on_record());
         }
         let started = Instant::now();
-        let slot = Arc::clone(&audit.slots).acquire_owned().await.ok();
+        if !asked.is_exempt {
+            // Waits while lines queue up. No place is held over the work: calls whose message never
+            // comes would hold them all.
+            drop(audit.slots.acquire().await);
+        }
         let is_network = asked.door == Door::Network;
         let name = asked.path.rsplit('/').next().unwrap_or_default();
         let record = AuditRecord {
@@ -76,7 +79,6 @@ impl CallTrail {
             address: asked.address,
             is_stream: asked.is_stream,
             is_exempt: asked.is_exempt,
-            slot,
             is_over: false,
         })
     }
@@ -99,7 +101,7 @@ impl CallTrail {
         let job = Job {
             record,
             answer: Some(answer),
-            slot: self.slot.take(),
+            slot: self.slot().await,
         };
         let written = self.current.audit.send(job) && written.await.unwrap_or(false);
         self.is_over = true;
@@ -110,6 +112,17 @@ impl CallTrail {
             self.current.opened();
         }
         response
+    }
+
+    /// A place in the queue, which whoever has to find out what is wrong does not wait for.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if self.is_exempt {
+            return None;
+        }
+        Arc::clone(&self.current.audit.slots)
+            .acquire_owned()
+            .await
+            .ok()
     }
 
     /// The line of the call; `None` when it is counted with others of the kind.
@@ -139,7 +152,9 @@ impl Drop for CallTrail {
             self.current.audit.send(Job {
                 record,
                 answer: None,
-                slot: self.slot.take(),
+                slot: Arc::clone(&self.current.audit.slots)
+                    .try_acquire_owned()
+                    .ok(),
             });
         }
     }
