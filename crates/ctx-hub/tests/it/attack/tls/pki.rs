@@ -106,7 +106,7 @@ impl Files {
         let dir = Utf8Path::from_path(temp.path()).unwrap();
         Self {
             cert: dir.join("chain.pem"),
-            key: dir.join("key.pem"),
+            key: dir.join("private.pem"),
             _temp: temp,
         }
     }
