@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use ctx_config::paths::DataDir;
+use ctx_config::paths::{self, DataDir};
 
 use crate::harness::{Project, TestHub, World, put};
 
@@ -14,7 +14,7 @@ const LARGE: usize = 1_000_000;
 fn hub(world: &World, limits: &str) -> TestHub {
     let data = DataDir::new(world.root().join("hub-of-the-test"));
     if !data.path().exists() {
-        fs_err::create_dir(data.path()).unwrap();
+        ctx_io::ensure_private_dir(data.path(), paths::PRIVATE_DIR_MODE).unwrap();
         put(&data.settings(), format!("[limits]\n{limits}\n").as_bytes());
     }
     world.hub_at(data.path())

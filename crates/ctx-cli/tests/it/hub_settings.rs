@@ -1,6 +1,6 @@
 //! The settings file of a hub, and `ctx hub start --check`.
 
-use ctx_config::paths::DataDir;
+use ctx_config::paths::{self, DataDir};
 use insta::assert_snapshot;
 
 use crate::harness::{World, put};
@@ -9,7 +9,7 @@ use crate::harness::{World, put};
 fn a_settings_file_that_is_wrong_starts_no_hub_and_is_told_with_the_place() {
     let world = World::new();
     let data = DataDir::new(world.root().join("data"));
-    fs_err::create_dir(data.path()).unwrap();
+    ctx_io::ensure_private_dir(data.path(), paths::PRIVATE_DIR_MODE).unwrap();
     put(
         &data.settings(),
         b"[limits]\nlisteners = 5\ndayly_bytes = 1\n",

@@ -50,11 +50,12 @@ impl Hub {
     pub(crate) fn start(program: &Utf8Path, dir: &Utf8Path) -> Result<Self, Failure> {
         let data = DataDir::new(dir.join("data"));
         let said = dir.join("hub.stderr");
-        fs_err::create_dir(data.path())?;
-        fs_err::File::create_new(data.settings())?.write_all(NO_LIMITS)?;
+        let limits = dir.join("no-limits.toml");
+        fs_err::File::create_new(&limits)?.write_all(NO_LIMITS)?;
         let mut child = Command::new(program)
             .args(["hub", "start", "--bind", "127.0.0.1:0", "--json"])
             .args(["--data-dir", data.path().as_str()])
+            .args(["--config", limits.as_str()])
             .env_clear()
             .env(ctx_config::env::HOME, dir)
             .stdin(Stdio::null())

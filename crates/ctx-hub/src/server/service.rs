@@ -81,8 +81,9 @@ pub(super) async fn publish(
     if drafts.is_empty() {
         return Ok(Response::new(wire::PublishResponse::default()));
     }
-    let quota = hub.budget.charge(&caller.client.id, &drafts)?;
+    // First the room: whoever finds none is not to pay for it.
     let _room = hub.room.take(&drafts)?;
+    let quota = hub.budget.charge(&caller.client.id, &drafts)?;
     let stored = hub.store.append_within(&caller.client, drafts, quota).await;
     let sequences = stored.map_err(|error| match error {
         StoreError::OverQuota { .. } => hub.budget.day_is_over(),

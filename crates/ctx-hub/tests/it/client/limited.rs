@@ -59,7 +59,13 @@ async fn a_hint_beyond_it_is_told_and_the_hub_is_left_alone() {
     // A year is cut to what a client bears.
     for hint in ["3600000", "31536000000", "99999999999999999999999"] {
         let mut peer = Peer::start([limited(hint), stored(1)]).await;
-        let client = client(&peer, patient()).await;
+        // There is more time than this test has, and less than the hub asks for: the call says so
+        // at once.
+        let timeouts = Timeouts {
+            call: limits::RETRY_HINT_LONGEST / 2,
+            ..patient()
+        };
+        let client = client(&peer, timeouts).await;
         for _ in 0..5 {
             let error = in_time(client.publish(&[draft("a")])).await.unwrap_err();
             assert_eq!(error.kind(), ClientErrorKind::Unreachable);
