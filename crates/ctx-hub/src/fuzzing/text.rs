@@ -24,6 +24,22 @@ pub fn token(bytes: &[u8]) {
     }
     let shown = secret::presentable(&text);
     assert!(presentable(&shown), "{shown:?}");
+    for digits in digits_of_tokens(&text) {
+        // Digits that stand elsewhere as well may be something else.
+        let is_alone = text.matches(digits).count() == 1;
+        assert!(!is_alone || !shown.contains(digits), "{shown:?}");
+    }
+}
+
+/// The digits of whatever looks like a token in a text.
+fn digits_of_tokens(text: &str) -> impl Iterator<Item = &str> {
+    let prefixes = [ADMIN_TOKEN_PREFIX, CLIENT_TOKEN_PREFIX];
+    let behind = prefixes.map(|prefix| text.split(prefix).skip(1));
+    behind.into_iter().flatten().filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_hexdigit());
+        let digits = rest.get(..end.unwrap_or(rest.len()))?;
+        (digits.len() >= DIGITS).then_some(digits)
+    })
 }
 
 /// Whether a text is one short line that a terminal does not obey and that holds no token.

@@ -8,6 +8,7 @@
 //! | `flood` | one client that takes more than its share |
 //! | `guess` | tokens that are guessed, and what a stranger is told |
 //! | `tls` | a man in the middle, whoever listens in, and what is no handshake |
+//! | `held` | calls that are begun and never sent |
 //! | `parser` | bytes, frames and requests that no client of ours sends |
 //! | `conn` | peers that hold a connection and draw things out, or open too many |
 //! | `http2` | floods of frames |
@@ -24,6 +25,7 @@ mod conn;
 mod flood;
 mod guess;
 mod http2;
+mod held;
 mod parser;
 mod process;
 #[cfg(feature = "client")]
