@@ -7,6 +7,9 @@ use ctx_config::{limits, wire};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+/// What tokens begin with.
+const TOKEN_PREFIXES: [&str; 2] = [wire::ADMIN_TOKEN_PREFIX, wire::CLIENT_TOKEN_PREFIX];
+
 /// Longest text from elsewhere that is shown, in characters.
 const SHOWN_MAX_CHARS: usize = 500;
 
@@ -133,26 +136,30 @@ pub(crate) fn is_lower_hex(text: &str, bytes: usize) -> bool {
 /// Text from elsewhere as it may be shown: one line of bounded length, without what a terminal would obey
 /// and without tokens, which somebody might repeat.
 pub(crate) fn presentable(text: &str) -> String {
-    let mut shown: String = text
+    let shown: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(SHOWN_MAX_CHARS)
         .collect();
-    for prefix in [wire::ADMIN_TOKEN_PREFIX, wire::CLIENT_TOKEN_PREFIX] {
-        let parts: Vec<&str> = shown.split(prefix).collect();
-        let mut clean = String::with_capacity(shown.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            if index == 0 {
-                clean.push_str(part);
-            } else {
-                clean.push_str(prefix);
-                clean.push('…');
-                clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
-            }
+    let mut clean = String::with_capacity(shown.len());
+    let mut is_token = false;
+    let mut rest = shown.as_str();
+    while let Some(first) = rest.chars().next() {
+        // A prefix begins with what could be a digit of the token before it.
+        let prefix = TOKEN_PREFIXES
+            .into_iter()
+            .find(|prefix| rest.starts_with(prefix));
+        is_token = prefix.is_some() || is_token && first.is_ascii_hexdigit();
+        let length = prefix.map_or(first.len_utf8(), str::len);
+        if let Some(prefix) = prefix {
+            clean.push_str(prefix);
+            clean.push('…');
+        } else if !is_token {
+            clean.push(first);
         }
-        shown = clean;
+        rest = rest.get(length..).unwrap_or_default();
     }
-    shown
+    clean
 }
 
 #[cfg(test)]
@@ -200,6 +207,10 @@ mod tests {
         assert_eq!(
             presentable("bad token ctx_cli_00ff, not ctx_adm_aB1\u{1b}[31m\nbye"),
             "bad token ctx_cli_…, not ctx_adm_… [31m bye"
+        );
+        assert_eq!(
+            presentable("ctx_adm_ctx_cli_00ff, ctx_cli_00cctx_adm_ff"),
+            "ctx_adm_…ctx_cli_…, ctx_cli_…ctx_adm_…"
         );
         assert_eq!(presentable("größe"), "größe");
         assert_eq!(presentable(&"x".repeat(9_000)).len(), SHOWN_MAX_CHARS);

@@ -301,7 +301,10 @@ fn a_hub_that_is_told_to_reads_its_certificate_again_and_survives_a_broken_one()
     let source = encrypted(&world, "source");
     let (data, pin) = (source.data.clone(), source.pin().to_owned());
     source.stop(&world);
-    let (cert, key) = (world.root().join("chain.pem"), world.root().join("private.pem"));
+    let (cert, key) = (
+        world.root().join("chain.pem"),
+        world.root().join("private.pem"),
+    );
     fs_err::copy(data.tls_cert(), &cert).unwrap();
     fs_err::copy(data.tls_key(), &key).unwrap();
     let files = ["--tls-cert", cert.as_str(), "--tls-key", key.as_str()];

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Once, mpsc};
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use camino::Utf8PathBuf;
 use ctx_config::paths::DataDir;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};
+use ipnet::IpNet;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -80,6 +81,12 @@ impl Served {
         count_panics();
         let dir = super::own_directory()?;
         let mut config = HubConfig::new(DataDir::new(dir.join("data")), "0");
+        // So that what is said of forwarding is read.
+        config
+            .settings
+            .listen
+            .trusted_proxies
+            .push(IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST)).into());
         // A hub that refuses whoever asks too often would soon look at nothing any more.
         let limits = &mut config.settings.limits;
         (limits.failures_burst, limits.daily_bytes) = (0, 0);

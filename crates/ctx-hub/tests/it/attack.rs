@@ -24,8 +24,9 @@ pub(crate) mod raw;
 mod conn;
 mod flood;
 mod guess;
-mod http2;
+
 mod held;
+mod http2;
 mod parser;
 mod process;
 #[cfg(feature = "client")]
