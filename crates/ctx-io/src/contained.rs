@@ -34,6 +34,16 @@ pub enum PathError {
         /// The path.
         path: Utf8PathBuf,
     },
+    /// It belongs to another user.
+    #[error("{path} belongs to user {owner}, and this process runs as user {user}")]
+    Foreign {
+        /// The path.
+        path: Utf8PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+        /// The user id of this process.
+        user: u32,
+    },
     /// The system refused.
     #[error("cannot {action} {path}")]
     Io {
@@ -52,6 +62,7 @@ impl PathError {
         match self {
             PathError::BadName { .. } | PathError::Symlink { .. } => io::ErrorKind::InvalidInput,
             PathError::NotADirectory { .. } => io::ErrorKind::NotADirectory,
+            PathError::Foreign { .. } => io::ErrorKind::PermissionDenied,
             PathError::Io { source, .. } => source.kind(),
         }
     }
@@ -63,6 +74,9 @@ impl PathError {
             PathError::Symlink { .. } => {
                 Some("replace the link by the file or directory itself".to_owned())
             }
+            PathError::Foreign { owner, .. } => Some(format!(
+                "run it as user {owner}, or give the file or directory to the user that runs it"
+            )),
             PathError::NotADirectory { .. } => Some("move it away, then run it again".to_owned()),
             PathError::Io { source, .. } => hint::for_io(source),
         }

@@ -8,6 +8,7 @@
 //! | [`append`] | what was appended and synced stays; what failed is cut back |
 //! | [`read`] | absence is `None`, everything else that is not a readable regular file is an error |
 //! | [`contained`] | a name cannot leave its directory; a symbolic link in place of a file of ours is refused |
+//! | [`private`] | what others may open is told, and taken from them |
 //! | [`process`] | what this machine and its user are called |
 //! | [`failpoint`] | steps at which a test can stop, fail or kill a process; nothing in a normal build |
 //!
@@ -38,6 +39,7 @@ mod hint;
 pub mod lock;
 mod open;
 mod os_lock;
+pub mod private;
 pub mod process;
 mod random;
 pub mod read;
