@@ -124,7 +124,13 @@ fn generate(include: &Utf8Path) -> Result<Generated, CheckError> {
 
 /// Fields that older peers do not know: what is empty is left out, so that they see what they always
 /// saw.
-const OPTIONAL: [&str; 3] = ["known_sequence", "known_chain", "chain"];
+const OPTIONAL: [&str; 5] = [
+    "known_sequence",
+    "known_chain",
+    "chain",
+    "invitation",
+    "token_hash",
+];
 
 /// Tells the generator what it cannot know from the `.proto`.
 fn configure(messages: &[MessageDescriptor]) -> Config {
@@ -167,9 +173,10 @@ fn has_secret(message: &MessageDescriptor) -> bool {
     message.fields().any(|field| is_secret(&field))
 }
 
-/// A token: shown to nobody, not even to a log line that prints a whole message.
+/// A token or an invitation: shown to nobody, not even to a log line that prints a whole message.
 fn is_secret(field: &FieldDescriptor) -> bool {
-    matches!(field.kind(), Kind::String) && field.name().ends_with("token")
+    let named = field.name().ends_with("token") || field.name() == "invitation";
+    matches!(field.kind(), Kind::String) && named
 }
 
 /// A `Debug` that shows every field but the secret ones.

@@ -7,6 +7,9 @@ pub const HOME: &str = "HOME";
 /// on a command line that other users can see.
 pub const ADMIN_TOKEN: &str = "CTX_HUB_ADMIN_TOKEN";
 
+/// Invitation for `ctx connect register`, so that it need not stand on a command line either.
+pub const INVITATION: &str = "CTX_HUB_INVITATION";
+
 /// Filter of the diagnostic log on standard error, for instance `ctx_hub=debug`.
 pub const LOG: &str = "CTX_LOG";
 

@@ -29,6 +29,19 @@ pub const TOKEN_RANDOM_BYTES: usize = 32;
 /// Random bytes in a client id and in a hub id; written as twice as many hex digits.
 pub const ID_RANDOM_BYTES: usize = 16;
 
+/// Random bytes in the id of an invitation; written as twice as many hex digits. It names an
+/// invitation to operators and proves nothing.
+pub const INVITATION_ID_RANDOM_BYTES: usize = 8;
+
+/// How long an invitation is good for unless told otherwise.
+pub const INVITATION_TTL: Duration = Duration::from_secs(86_400);
+
+/// How long an invitation is good for at most.
+pub const INVITATION_TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// How often an invitation can be used at most.
+pub const INVITATION_USES_MAX: u32 = 1_000;
+
 /// Bytes of the key that seals the connection file (AES-256).
 pub const KEY_BYTES: usize = 32;
 

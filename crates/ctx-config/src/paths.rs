@@ -8,6 +8,9 @@ pub const CONTEXT_DIR: &str = ".context";
 /// In [`CONTEXT_DIR`]: the sealed connection file.
 pub const CONNECT_FILE: &str = ".connect.enc";
 
+/// In [`CONTEXT_DIR`]: the sealed connection file of a registration that the hub has not answered yet.
+pub const PENDING_CONNECT_FILE: &str = ".connect.enc.pending";
+
 /// In [`CONTEXT_DIR`]: the folder of the mirror.
 pub const MIRROR_DIR: &str = "hub";
 
@@ -165,6 +168,12 @@ impl ContextDir {
     #[must_use]
     pub fn connect_file(&self) -> Utf8PathBuf {
         self.path.join(CONNECT_FILE)
+    }
+
+    /// The sealed connection file of a registration under way.
+    #[must_use]
+    pub fn pending_connect_file(&self) -> Utf8PathBuf {
+        self.path.join(PENDING_CONNECT_FILE)
     }
 
     /// The folder of the mirror.

@@ -53,6 +53,9 @@ pub const ADMIN_TOKEN_PREFIX: &str = "ctx_adm_";
 /// First characters of a client token; 64 lower-case hex digits follow.
 pub const CLIENT_TOKEN_PREFIX: &str = "ctx_cli_";
 
+/// First characters of an invitation; 64 lower-case hex digits follow.
+pub const INVITATION_PREFIX: &str = "ctx_inv_";
+
 /// Port that a hub listens on, and that a client assumes, unless told otherwise.
 pub const DEFAULT_PORT: u16 = 9900;
 

@@ -8,14 +8,18 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// What tokens begin with.
-const TOKEN_PREFIXES: [&str; 2] = [wire::ADMIN_TOKEN_PREFIX, wire::CLIENT_TOKEN_PREFIX];
+const TOKEN_PREFIXES: [&str; 3] = [
+    wire::ADMIN_TOKEN_PREFIX,
+    wire::CLIENT_TOKEN_PREFIX,
+    wire::INVITATION_PREFIX,
+];
 
 /// Longest text from elsewhere that is shown, in characters.
 const SHOWN_MAX_CHARS: usize = 500;
 
 /// Text that is not a token of the kind that was asked for. The text itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not {kind} token: it has to be {prefix} and 64 lower-case hex digits")]
+#[error("not {kind}: it has to be {prefix} and 64 lower-case hex digits")]
 pub struct InvalidToken {
     kind: &'static str,
     prefix: &'static str,
@@ -33,6 +37,32 @@ impl TokenHash {
     #[must_use]
     pub fn of(presented: &str) -> Self {
         Self(Sha256::digest(presented.as_bytes()).into())
+    }
+
+    /// The hash with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash that is written as 64 lower-case hex digits; `None` for any other text.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if !is_lower_hex(text, 32) {
+            return None;
+        }
+        let mut bytes = [0_u8; 32];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).ok()?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// The hash as 64 lower-case hex digits.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex(&self.0)
     }
 
     /// The 32 bytes.
@@ -105,27 +135,37 @@ macro_rules! token {
 
 token!(
     ClientToken,
-    "a client",
+    "a client token",
     wire::CLIENT_TOKEN_PREFIX,
     "What a registered project proves itself with."
 );
 token!(
     AdminToken,
-    "an admin",
+    "an admin token",
     wire::ADMIN_TOKEN_PREFIX,
     "What an operator proves themselves with, and what registers a project."
+);
+token!(
+    Invitation,
+    "an invitation",
+    wire::INVITATION_PREFIX,
+    "What registers one project, a few times and not for long."
 );
 
 /// `bytes` random bytes as lower-case hex digits.
 pub(crate) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     let mut random = Zeroizing::new(vec![0_u8; bytes]);
     getrandom::fill(&mut random)?;
-    let mut text = String::with_capacity(bytes * 2);
-    for byte in random.iter() {
+    Ok(hex(&random))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
         // Writing to a String cannot fail.
         write!(text, "{byte:02x}").ok();
     }
-    Ok(text)
+    text
 }
 
 /// Whether `text` is exactly `bytes` bytes written as lower-case hex digits.
@@ -182,6 +222,21 @@ mod tests {
         let token = AdminToken::random().unwrap();
         assert_eq!(format!("{token:?}"), "AdminToken(ctx_adm_…)");
         assert_eq!(format!("{:?}", token.hash()), "TokenHash(…)");
+    }
+
+    #[test]
+    fn a_hash_reads_back_from_its_digits_and_from_nothing_else() {
+        let hash = ClientToken::random().unwrap().hash();
+        let digits = hash.to_hex();
+        assert_eq!(TokenHash::from_hex(&digits), Some(hash));
+        for wrong in [
+            "",
+            &digits[1..],
+            &format!("{digits}0"),
+            &digits.to_uppercase().replace('0', "G"),
+        ] {
+            assert_eq!(TokenHash::from_hex(wrong), None);
+        }
     }
 
     #[test]

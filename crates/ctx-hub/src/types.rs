@@ -273,6 +273,18 @@ pub struct HubId(String);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(String);
 
+/// The name of an invitation among operators: 16 lower-case hex digits. It proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationId(String);
+
+/// Text that is not the id of an invitation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not an id of 16 lower-case hex digits")]
+pub struct InvalidInvitationId {
+    /// What was given, shortened, and without tokens: some pass one by mistake.
+    pub given: String,
+}
+
 /// Text that is not an identity of 32 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not an id of 32 lower-case hex digits")]
@@ -282,14 +294,14 @@ pub struct InvalidId {
 }
 
 macro_rules! hex_id {
-    ($name:ident) => {
+    ($name:ident, $bytes:expr, $invalid:ident) => {
         impl $name {
             /// A new random identity.
             ///
             /// # Errors
             /// The operating system gives no random bytes.
             pub fn random() -> Result<Self, getrandom::Error> {
-                crate::secret::random_hex(limits::ID_RANDOM_BYTES).map(Self)
+                crate::secret::random_hex($bytes).map(Self)
             }
 
             /// The identity as text.
@@ -306,13 +318,13 @@ macro_rules! hex_id {
         }
 
         impl FromStr for $name {
-            type Err = InvalidId;
+            type Err = $invalid;
 
             fn from_str(given: &str) -> Result<Self, Self::Err> {
-                if crate::secret::is_lower_hex(given, limits::ID_RANDOM_BYTES) {
+                if crate::secret::is_lower_hex(given, $bytes) {
                     Ok(Self(given.to_owned()))
                 } else {
-                    Err(InvalidId {
+                    Err($invalid {
                         given: presentable(given),
                     })
                 }
@@ -321,8 +333,13 @@ macro_rules! hex_id {
     };
 }
 
-hex_id!(HubId);
-hex_id!(ClientId);
+hex_id!(HubId, limits::ID_RANDOM_BYTES, InvalidId);
+hex_id!(ClientId, limits::ID_RANDOM_BYTES, InvalidId);
+hex_id!(
+    InvitationId,
+    limits::INVITATION_ID_RANDOM_BYTES,
+    InvalidInvitationId
+);
 
 /// The rolling hash of a hub's log at one entry: 128 bits, written as 32 lower-case hex digits. It
 /// covers that entry and all before it, so whoever knows it can tell whether a log is the one that

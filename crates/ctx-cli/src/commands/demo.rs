@@ -111,7 +111,10 @@ impl<'a> Story<'a> {
         self.step(None, command, &report)?;
         let hub_addr = report.address.parse::<HubAddress>();
         let hub_addr = hub_addr.map_err(|error| convert::client(error.into()))?;
-        let admin = hub.admin_token().clone();
+        let admin = hub
+            .admin_token()
+            .cloned()
+            .ok_or_else(|| CliError::new(Exit::Failed, "the hub of the demo has no admin token"))?;
 
         let (stop, stopped) = oneshot::channel::<()>();
         // A sender that is dropped stops the hub as well, so that no failure leaves it running.

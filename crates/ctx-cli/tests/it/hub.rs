@@ -388,6 +388,7 @@ fn a_damaged_store_and_a_token_file_with_something_else_are_refused() {
     let start = ["hub", "start", "--port", "0", "--data-dir", dir];
     let token = fs_err::read(data.admin_token()).unwrap();
     put(&data.admin_token(), b"hunter2");
+    fs_err::remove_file(data.store()).unwrap();
     assert_snapshot!(world.ctx(&start).show(), @r#"
     exit 7
     --- stderr

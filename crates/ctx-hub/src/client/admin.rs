@@ -1,16 +1,22 @@
 //! What operators ask of a running hub.
 
+use std::time::Duration;
+
 use camino::Utf8Path;
-use tonic::Response;
+use tonic::{Code, Response};
+use zeroize::Zeroizing;
 
 use super::backoff::repeated;
-use super::error::ClientError;
+use super::error::{ClientError, Violation};
+use super::status::Context;
 use super::transport::{Answer, Bearer, Call, Question, Transport, bearer};
 use super::{Peer, Route, Timeouts};
 use crate::secret::AdminToken;
-use crate::types::ClientId;
-use crate::wire::admin::{ClientRecord, HubHealth};
-use crate::wire::convert::{client_from_wire, health_from_wire};
+use crate::types::{ClientId, InvitationId, ProjectName};
+use crate::wire::admin::{ClientRecord, HubHealth, InvitationInfo, NewlyInvited};
+use crate::wire::convert::{
+    client_from_wire, health_from_wire, invitation_from_wire, newly_invited_from_wire,
+};
 use crate::wire::generated as wire;
 use crate::wire::method;
 
@@ -25,6 +31,22 @@ const CLIENTS: Call = Call {
 const REVOKE: Call = Call {
     path: method::REVOKE_CLIENT,
     name: "revoke",
+};
+const ROTATE: Call = Call {
+    path: method::ROTATE_ADMIN_TOKEN,
+    name: "rotate admin token",
+};
+const INVITE: Call = Call {
+    path: method::CREATE_INVITATION,
+    name: "invite",
+};
+const INVITATIONS: Call = Call {
+    path: method::LIST_INVITATIONS,
+    name: "invitations",
+};
+const END_INVITATION: Call = Call {
+    path: method::END_INVITATION,
+    name: "end invitation",
 };
 const SHUTDOWN: Call = Call {
     path: method::SHUTDOWN,
@@ -108,6 +130,87 @@ impl AdminClient {
         Ok(project_name)
     }
 
+    /// Makes a new admin token in place of the one before, and answers it this once. Only on the
+    /// admin socket. Sent once: when the answer is lost, the new token counts and nobody has it;
+    /// rotating again makes another.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn rotate_admin_token(&self) -> Result<AdminToken, ClientError> {
+        let deadline = self.transport.deadline();
+        let bearer = self.bearer.as_ref();
+        let question = wire::RotateAdminTokenRequest {};
+        let answer: Response<wire::RotateAdminTokenResponse> = self
+            .transport
+            .unary(ROTATE, question, bearer, deadline)
+            .await?;
+        let token = Zeroizing::new(answer.into_inner().admin_token);
+        AdminToken::parse(&token).map_err(|_| self.context(ROTATE).violation(Violation::Token))
+    }
+
+    /// Makes an invitation, which is answered this once. Sent once: one whose answer is lost can be
+    /// seen in [`AdminClient::invitations`] and ended.
+    ///
+    /// # Errors
+    /// [`ClientError::ProjectExists`] while the project is registered, [`ClientError::Rejected`] for
+    /// terms that the hub does not take, and what every call can fail with.
+    pub async fn invite(
+        &self,
+        project: &ProjectName,
+        expires_in: Duration,
+        uses: u32,
+    ) -> Result<NewlyInvited, ClientError> {
+        let question = wire::CreateInvitationRequest {
+            project_name: project.as_str().to_owned(),
+            expires_in: expires_in.as_secs(),
+            uses,
+        };
+        let deadline = self.transport.deadline();
+        let bearer = self.bearer.as_ref();
+        let answer: Result<Response<wire::CreateInvitationResponse>, _> = self
+            .transport
+            .unary(INVITE, question, bearer, deadline)
+            .await;
+        let answer = answer.map_err(|error| match error {
+            ClientError::Rejected {
+                peer,
+                code: Code::AlreadyExists,
+                ..
+            } => ClientError::ProjectExists {
+                peer,
+                project: project.clone(),
+            },
+            other => other,
+        })?;
+        let invited = newly_invited_from_wire(answer.into_inner());
+        invited.map_err(|error| self.violation(INVITE, error))
+    }
+
+    /// Every invitation that was ever made, oldest first.
+    ///
+    /// # Errors
+    /// What every call can fail with.
+    pub async fn invitations(&self) -> Result<Vec<InvitationInfo>, ClientError> {
+        let wire::ListInvitationsResponse { invitations } = self
+            .ask(INVITATIONS, wire::ListInvitationsRequest {})
+            .await?;
+        let found: Result<_, _> = invitations.into_iter().map(invitation_from_wire).collect();
+        found.map_err(|error| self.violation(INVITATIONS, error))
+    }
+
+    /// Ends an invitation and answers it. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when there is no such invitation, and what every call can fail with.
+    pub async fn end_invitation(&self, id: &InvitationId) -> Result<InvitationInfo, ClientError> {
+        let question = wire::EndInvitationRequest {
+            invitation_id: id.as_str().to_owned(),
+        };
+        let wire::EndInvitationResponse { info } = self.ask(END_INVITATION, question).await?;
+        let info = invitation_from_wire(info.unwrap_or_default());
+        info.map_err(|error| self.violation(END_INVITATION, error))
+    }
+
     /// Drains and stops the hub, which answers its process id before it ends. Only on the admin
     /// socket. Sent once.
     ///
@@ -136,8 +239,10 @@ impl AdminClient {
     }
 
     fn violation(&self, call: Call, error: crate::wire::convert::ConvertError) -> ClientError {
-        self.transport
-            .context(call, self.transport.timeouts().call)
-            .violation(error)
+        self.context(call).violation(error)
+    }
+
+    fn context(&self, call: Call) -> Context<'_> {
+        self.transport.context(call, self.transport.timeouts().call)
     }
 }

@@ -98,6 +98,24 @@ pub enum ClientError {
         /// What the hub said.
         message: String,
     },
+    /// The invitation is not valid for this project. Why, the hub tells nobody.
+    #[error("the hub at {peer} does not accept the invitation")]
+    NotInvited {
+        /// Where.
+        peer: Peer,
+    },
+    /// The hub is older than invitations.
+    #[error("the hub at {peer} knows no invitations")]
+    NoInvitations {
+        /// Where.
+        peer: Peer,
+    },
+    /// The token that was proposed for a registration is not a new one.
+    #[error("the hub at {peer} knows the proposed token already")]
+    TokenInUse {
+        /// Where.
+        peer: Peer,
+    },
     /// The project is registered already.
     #[error("project {project:?} is registered already at the hub at {peer}", project = project.as_str())]
     ProjectExists {
@@ -291,9 +309,12 @@ impl ClientError {
             | Self::Gone { .. }
             | Self::Unavailable { .. }
             | Self::Limited { .. } => ClientErrorKind::Unreachable,
-            Self::Credentials { .. } => ClientErrorKind::Credentials,
+            Self::Credentials { .. } | Self::NotInvited { .. } | Self::NoInvitations { .. } => {
+                ClientErrorKind::Credentials
+            }
             Self::Route(_) | Self::Untrusted { .. } => ClientErrorKind::Untrusted,
             Self::ProjectExists { .. }
+            | Self::TokenInUse { .. }
             | Self::NotFound { .. }
             | Self::OtherLog { .. }
             | Self::Rejected { .. } => ClientErrorKind::Rejected,
@@ -351,6 +372,12 @@ impl ClientError {
                 "use the hub's admin token ({} in its data directory) to register, or register this project again if its token was revoked",
                 paths::ADMIN_TOKEN_FILE
             )),
+            Self::NotInvited { .. } => Some(
+                "it was used up, ended or has expired, or is another project's: have the hub's operator make one with `ctx hub invite --project NAME`".to_owned(),
+            ),
+            Self::NoInvitations { .. } => Some(
+                "it is older than they are: have it upgraded, or register with its admin token".to_owned(),
+            ),
             Self::ProjectExists { .. } => Some(
                 "choose another name with --project, or end the old client with `ctx hub revoke`".to_owned(),
             ),
@@ -367,7 +394,7 @@ impl ClientError {
                 limits::PUBLISH_MAX_BYTES
             )),
             Self::NoTypes => Some("subscribe to at least one type".to_owned()),
-            Self::Idle { .. } | Self::OtherLog { .. } | Self::Rejected { .. } => None,
+            Self::TokenInUse { .. } | Self::Idle { .. } | Self::OtherLog { .. } | Self::Rejected { .. } => None,
         }
     }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use ctx_config::limits;
 use tokio::time::Instant;
-use tonic::{Code, Response, Streaming};
-use zeroize::Zeroizing;
+use tonic::{Response, Streaming};
 
 use super::backoff::repeated;
 use super::error::{ClientError, Violation};
@@ -15,16 +14,12 @@ use super::stream::{EntryStream, HubIdentity, Silence, StreamStart};
 use super::transport::{Answer, Bearer, Call, Question, Transport, after, bearer};
 use super::{Peer, Route, Timeouts};
 use crate::entry::EntryDraft;
-use crate::secret::{AdminToken, ClientToken};
-use crate::types::{ClientId, ProjectName, Sequence, TypeSet};
-use crate::wire::convert::{client_id_from_wire, draft_to_wire, known_to_wire, types_to_wire};
+use crate::secret::ClientToken;
+use crate::types::{Sequence, TypeSet};
+use crate::wire::convert::{draft_to_wire, known_to_wire, types_to_wire};
 use crate::wire::generated as wire;
 use crate::wire::method;
 
-const REGISTER: Call = Call {
-    path: method::REGISTER,
-    name: "register",
-};
 const PUBLISH: Call = Call {
     path: method::PUBLISH,
     name: "publish",
@@ -48,15 +43,6 @@ const STATUS: Call = Call {
 pub struct HubClient {
     transport: Transport,
     bearer: Option<Bearer>,
-}
-
-/// What a registration gives a project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Its identity at the hub.
-    pub client_id: ClientId,
-    /// What it proves itself with from now on. The hub keeps only a hash of it.
-    pub token: ClientToken,
 }
 
 /// Figures of a hub.
@@ -118,50 +104,6 @@ impl HubClient {
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         self.transport.peer()
-    }
-
-    /// Exchanges the admin token for a client token of the new project `project`. Sent once.
-    ///
-    /// # Errors
-    /// [`ClientError::Credentials`] when the admin token is not the hub's,
-    /// [`ClientError::ProjectExists`] ([`ClientError::Rejected`] from an older hub) when the name
-    /// is taken, and what every call can fail with.
-    pub async fn register(
-        &self,
-        admin_token: &AdminToken,
-        project: &ProjectName,
-    ) -> Result<Registration, ClientError> {
-        let question = wire::RegisterRequest {
-            admin_token: admin_token.expose().to_owned(),
-            project_name: project.as_str().to_owned(),
-        };
-        let deadline = self.transport.deadline();
-        let answered = self
-            .transport
-            .unary(REGISTER, question, None, deadline)
-            .await;
-        let answer: Response<wire::RegisterResponse> = answered.map_err(|error| match error {
-            ClientError::Rejected {
-                peer,
-                code: Code::AlreadyExists,
-                ..
-            } => ClientError::ProjectExists {
-                peer,
-                project: project.clone(),
-            },
-            other => other,
-        })?;
-        let wire::RegisterResponse {
-            client_id,
-            client_token,
-        } = answer.into_inner();
-        let client_token = Zeroizing::new(client_token);
-        let context = self.call_context(REGISTER);
-        let token = ClientToken::parse(&client_token);
-        Ok(Registration {
-            client_id: client_id_from_wire(&client_id).map_err(|e| context.violation(e))?,
-            token: token.map_err(|_| context.violation(Violation::Token))?,
-        })
     }
 
     /// Publishes entries, all or none, and answers their sequences in order, once the hub has them
@@ -340,8 +282,13 @@ impl HubClient {
         .await
     }
 
+    /// The connection.
+    pub(super) const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// What an error of a call with one answer says.
-    fn call_context(&self, call: Call) -> Context<'_> {
+    pub(super) fn call_context(&self, call: Call) -> Context<'_> {
         self.transport.context(call, self.transport.timeouts().call)
     }
 }

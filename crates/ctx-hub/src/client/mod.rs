@@ -9,8 +9,9 @@
 //!
 //! Calls that are safe to repeat are repeated when the hub could not be reached or broke off:
 //! `publish` (an id is stored once, so a repeated entry gets its first sequence), `status`, and the
-//! opening of `sync` and `listen`. `register` is sent once: repeated after a lost answer, it would
-//! only be told that the project exists.
+//! opening of `sync` and `listen`. `register` is sent once: an older hub, asked again after a lost
+//! answer, only says that the project exists. A caller that keeps the token that it proposes
+//! ([`HubClient::register_as`]) can ask again itself.
 //!
 //! A hub that takes no more of something for now says when it will. That is waited for if it is
 //! within the time that a call has; else the call fails with [`ClientError::Limited`], and until then
@@ -25,6 +26,7 @@ mod error;
 mod hub;
 mod json_service;
 mod limited;
+mod register;
 mod route;
 mod status;
 mod stream;
@@ -38,12 +40,15 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use ctx_config::limits;
 
-pub use crate::wire::admin::{ClientRecord, HubHealth};
+pub use crate::wire::admin::{
+    ClientRecord, HubHealth, InvitationInfo, InvitationState, NewlyInvited,
+};
 pub use address::{AddressError, HubAddress, Scheme};
 pub use admin::AdminClient;
 pub use distrust::Distrust;
 pub use error::{Cause, ClientError, ClientErrorKind, Violation};
-pub use hub::{HubClient, HubStatus, Registration};
+pub use hub::{HubClient, HubStatus};
+pub use register::{Admission, Registration};
 pub use route::{Route, RouteError};
 pub use stream::{EntryStream, HubIdentity, StreamStart};
 pub use trust::{CA_CERTIFICATES_MAX_BYTES, CaCertificates, CaError, Trust};

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod key;
+mod pending;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::secret::ClientToken;
 use crate::types::{ClientId, ProjectName, TypeSet};
 pub use document::DocumentError;
 pub use error::{ConnectionError, ConnectionErrorKind};
+pub use pending::Pending;
 
 /// Largest connection file that is read, in bytes; a real one has a few hundred.
 const FILE_MAX_BYTES: u64 = 65_536;

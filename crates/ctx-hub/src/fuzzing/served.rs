@@ -102,7 +102,7 @@ impl Served {
             let handle = runtime.handle().clone();
             runtime.block_on(async move {
                 let hub = Hub::open(config, listener).await.ok()?;
-                let admin = hub.admin_token().expose().to_owned();
+                let admin = hub.admin_token()?.expose().to_owned();
                 let connected = tokio::spawn(connect(address));
                 let served = tokio::spawn(hub.serve(async { drop(stopped.await) }));
                 let send = connected.await.ok()??;

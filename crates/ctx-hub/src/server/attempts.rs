@@ -87,10 +87,10 @@ impl Attempts {
         checked
     }
 
-    /// Remembers that `token` was given to somebody at `from`.
-    pub(super) fn issued(&self, from: Option<IpAddr>, token: &str) {
+    /// Remembers that somebody at `from` has got the token of this hash.
+    pub(super) fn issued(&self, from: Option<IpAddr>, token: &TokenHash) {
         if let Some(from) = from {
-            self.proved(network(from), &TokenHash::of(token));
+            self.proved(network(from), token);
         }
     }
 

@@ -12,18 +12,30 @@ use super::status;
 use crate::secret::TokenHash;
 use crate::store::{Client, Store};
 
-/// What the hub keeps of its admin token.
-#[derive(Debug)]
-pub(super) struct AdminKey(TokenHash);
+/// Whether an admin token is accepted. Its hash is asked of the store each time: the store alone
+/// knows which one counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdminKey {
+    is_accepted: bool,
+}
 
 impl AdminKey {
-    pub(super) fn new(hash: TokenHash) -> Self {
-        Self(hash)
+    pub(super) fn new(is_accepted: bool) -> Self {
+        Self { is_accepted }
+    }
+
+    /// Whether any is accepted.
+    pub(super) fn is_accepted(self) -> bool {
+        self.is_accepted
     }
 
     /// Checks the admin token that came in a message.
-    pub(super) fn check_message(&self, presented: &str) -> Result<(), Status> {
-        if self.matches(presented) {
+    pub(super) async fn check_message(
+        self,
+        store: &dyn Store,
+        presented: &str,
+    ) -> Result<(), Status> {
+        if self.matches(store, presented).await? {
             Ok(())
         } else {
             Err(Status::permission_denied(status::INVALID_ADMIN_TOKEN))
@@ -31,18 +43,26 @@ impl AdminKey {
     }
 
     /// Checks the admin token that came as credentials.
-    pub(super) fn check_bearer(&self, headers: &HeaderMap) -> Result<(), Status> {
+    pub(super) async fn check_bearer(
+        self,
+        store: &dyn Store,
+        headers: &HeaderMap,
+    ) -> Result<(), Status> {
         match bearer(headers) {
-            Some(presented) if self.matches(presented) => Ok(()),
+            Some(presented) if self.matches(store, presented).await? => Ok(()),
             _ => Err(status::unauthenticated()),
         }
     }
 
-    fn matches(&self, presented: &str) -> bool {
-        TokenHash::of(presented)
-            .as_bytes()
-            .ct_eq(self.0.as_bytes())
-            .into()
+    async fn matches(self, store: &dyn Store, presented: &str) -> Result<bool, Status> {
+        if !self.is_accepted {
+            return Ok(false);
+        }
+        let Some(kept) = store.admin().await.map_err(status::of_store)? else {
+            return Ok(false);
+        };
+        let presented = TokenHash::of(presented);
+        Ok(presented.as_bytes().ct_eq(kept.hash.as_bytes()).into())
     }
 }
 
@@ -91,8 +111,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use http::HeaderValue;
 
+    use ctx_config::paths::DataDir;
+
     use super::*;
     use crate::secret::AdminToken;
+    use crate::store::SqliteStore;
 
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -111,18 +134,30 @@ mod tests {
         assert_eq!(bearer(&headers(&["Bearer t", "Bearer t"])), None);
     }
 
-    #[test]
-    fn only_the_hub_s_own_admin_token_passes() {
-        let token = AdminToken::random().unwrap();
-        let key = AdminKey::new(token.hash());
-        assert!(key.check_message(token.expose()).is_ok());
+    #[tokio::test]
+    async fn only_the_admin_token_whose_hash_is_kept_passes_and_none_when_none_is_accepted() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(temp.path()).unwrap();
+        let (store, _) = SqliteStore::open(&DataDir::new(path)).unwrap();
+        let (token, other) = (AdminToken::random().unwrap(), AdminToken::random().unwrap());
+        let (on, off) = (AdminKey::new(true), AdminKey::new(false));
+        let refused = on.check_message(&store, token.expose()).await;
+        assert!(refused.is_err(), "none is kept yet");
+
+        store.set_admin(token.hash()).await.unwrap();
+        on.check_message(&store, token.expose()).await.unwrap();
         let longer = format!("{}0", token.expose());
         let shorter = &token.expose()[..71];
-        let other = AdminToken::random().unwrap();
         for wrong in ["", "ctx_adm_", &longer, shorter, other.expose()] {
-            let status = key.check_message(wrong).unwrap_err();
+            let status = on.check_message(&store, wrong).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
             assert_eq!(status.message(), "invalid admin token");
         }
+        let status = off.check_message(&store, token.expose()).await.unwrap_err();
+        assert_eq!(status.message(), "invalid admin token");
+
+        store.set_admin(other.hash()).await.unwrap();
+        on.check_message(&store, other.expose()).await.unwrap();
+        on.check_message(&store, token.expose()).await.unwrap_err();
     }
 }

@@ -35,6 +35,10 @@ pub(super) enum OperatorCall {
     HubStatus,
     ListClients,
     RevokeClient,
+    RotateAdminToken,
+    CreateInvitation,
+    ListInvitations,
+    EndInvitation,
     Shutdown,
 }
 
@@ -51,6 +55,10 @@ impl Call {
             method::HUB_STATUS => Self::Operator(OperatorCall::HubStatus),
             method::LIST_CLIENTS => Self::Operator(OperatorCall::ListClients),
             method::REVOKE_CLIENT => Self::Operator(OperatorCall::RevokeClient),
+            method::ROTATE_ADMIN_TOKEN => Self::Operator(OperatorCall::RotateAdminToken),
+            method::CREATE_INVITATION => Self::Operator(OperatorCall::CreateInvitation),
+            method::LIST_INVITATIONS => Self::Operator(OperatorCall::ListInvitations),
+            method::END_INVITATION => Self::Operator(OperatorCall::EndInvitation),
             method::SHUTDOWN => Self::Operator(OperatorCall::Shutdown),
             _ => return None,
         })

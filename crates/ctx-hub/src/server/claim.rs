@@ -7,13 +7,15 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, DataDir};
 use ctx_io::{
-    FileLock, Holder, LockError, Wait, atomic, ensure_private_dir, failpoint, read_private,
+    FileLock, Holder, LockError, ReadError, Wait, atomic, ensure_private_dir, failpoint,
+    read_private,
 };
 use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
 use super::error::HubError;
-use crate::secret::AdminToken;
+use crate::secret::{AdminToken, InvalidToken};
+use crate::store;
 use crate::wire::socket::short_socket_path;
 
 /// Largest file that is read as an admin token, in bytes.
@@ -25,6 +27,14 @@ pub(super) struct Claim {
     dir: DataDir,
     lock: Option<FileLock>,
     files: Vec<Utf8PathBuf>,
+    notices: Vec<String>,
+}
+
+/// What stands in the file of the admin token.
+pub(super) enum TokenFile {
+    Absent,
+    Token(AdminToken),
+    Other(InvalidToken),
 }
 
 impl Claim {
@@ -36,37 +46,49 @@ impl Claim {
 
     /// Takes a data directory that is there.
     pub(super) fn take_existing(dir: &DataDir, holder: &Holder<'_>) -> Result<Self, HubError> {
+        let unfit = |source| HubError::DataDir {
+            path: dir.path().to_owned(),
+            source,
+        };
+        // Before anything is put into it.
+        let directory = store::tighten_directory(dir).map_err(unfit)?;
         let lock = FileLock::acquire(&dir.lock(), holder, Wait::No);
         let lock = lock.map_err(|error| refused(dir, error))?;
+        let files = store::tighten_files(dir).map_err(unfit)?;
+        let notices = directory.into_iter().chain(files);
         failpoint::reach("hub.claimed").map_err(HubError::io("take", dir.path()))?;
         Ok(Self {
             dir: dir.clone(),
+            notices: death(dir, &lock)
+                .into_iter()
+                .chain(notices.map(|notice| notice.to_string()))
+                .collect(),
             lock: Some(lock),
             files: Vec::new(),
         })
     }
 
     /// What was noticed when the directory was taken.
-    pub(super) fn notice(&self) -> Option<String> {
-        let dead = self.lock.as_ref()?.took_over()?;
-        Some(format!(
-            "the hub before this one, process {}, ended without closing {}",
-            dead.pid,
-            self.dir.path()
-        ))
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
     }
 
-    /// The admin token, made when there is none.
-    pub(super) fn admin_token(&self) -> Result<AdminToken, HubError> {
-        if let Some(token) = read_token(&self.dir)? {
-            return Ok(token);
-        }
-        let path = self.dir.admin_token();
-        let token = AdminToken::random().map_err(HubError::Random)?;
+    /// The directory.
+    pub(super) fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// What stands in the file of the admin token.
+    pub(super) fn token_file(&self) -> Result<TokenFile, HubError> {
+        read_token(&self.dir)
+    }
+
+    /// Writes the admin token to its file, for its owner to read.
+    pub(super) fn write_token(&self, token: &AdminToken) -> Result<(), HubError> {
         let line = Zeroizing::new(format!("{}\n", token.expose()));
         let mode = atomic::Mode::Exactly(paths::PRIVATE_FILE_MODE);
-        atomic::write(&path, line.as_bytes(), mode).map_err(HubError::Write)?;
-        Ok(token)
+        let path = self.dir.admin_token();
+        atomic::write(&path, line.as_bytes(), mode).map_err(HubError::Write)
     }
 
     /// Writes the process id, for people to read.
@@ -123,24 +145,46 @@ impl Drop for Claim {
     }
 }
 
-/// Looks at a data directory that may be another hub's, or not made yet, and changes nothing.
+/// Looks at a data directory that may be another hub's, or not made yet, and changes nothing. A file
+/// without an admin token is refused where it would decide: where there is no store yet.
 pub(super) fn check(dir: &DataDir) -> Result<(), HubError> {
     if dir.path().symlink_metadata().is_ok() {
         // It is there, so that nothing is made.
         create(dir.path())?;
     }
-    read_token(dir).map(drop)
+    if dir.store().exists() {
+        return Ok(());
+    }
+    match read_token(dir) {
+        Ok(TokenFile::Other(source)) => {
+            let path = dir.admin_token();
+            Err(HubError::NoToken { path, source })
+        }
+        // A start takes it from others.
+        Ok(_) | Err(HubError::ReadToken(ReadError::Exposed { .. })) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
-/// The admin token, if there is one.
-fn read_token(dir: &DataDir) -> Result<Option<AdminToken>, HubError> {
-    let path = dir.admin_token();
-    let found = read_private(&path, TOKEN_FILE_MAX_BYTES).map_err(HubError::ReadToken)?;
-    let token = found.map(Zeroizing::new).map(|bytes| {
-        AdminToken::parse(&String::from_utf8_lossy(&bytes))
-            .map_err(|source| HubError::NoToken { path, source })
-    });
-    token.transpose()
+/// What stands in the file of the admin token.
+fn read_token(dir: &DataDir) -> Result<TokenFile, HubError> {
+    let found = read_private(&dir.admin_token(), TOKEN_FILE_MAX_BYTES);
+    let found = found.map_err(HubError::ReadToken)?.map(Zeroizing::new);
+    Ok(match found {
+        None => TokenFile::Absent,
+        Some(bytes) => match AdminToken::parse(&String::from_utf8_lossy(&bytes)) {
+            Ok(token) => TokenFile::Token(token),
+            Err(invalid) => TokenFile::Other(invalid),
+        },
+    })
+}
+
+fn death(dir: &DataDir, lock: &FileLock) -> Option<String> {
+    let dead = lock.took_over()?;
+    let (pid, dir) = (dead.pid, dir.path());
+    Some(format!(
+        "the hub before this one, process {pid}, ended without closing {dir}"
+    ))
 }
 
 fn create(path: &Utf8Path) -> Result<(), HubError> {
@@ -204,7 +248,7 @@ fn bind_private(path: &Utf8Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use ctx_io::{LockError, PathError, ReadError, WriteError};
 
 use super::audit::AuditError;
+use super::invitations::NotInvited;
 use super::tls::TlsError;
 use crate::secret::InvalidToken;
 use crate::store::StoreError;
@@ -63,6 +64,9 @@ pub enum HubError {
     /// The operating system gives no random bytes for a new token.
     #[error("cannot make an admin token")]
     Random(#[source] getrandom::Error),
+    /// There is no such invitation.
+    #[error("cannot make an invitation")]
+    NotInvited(#[source] NotInvited),
     /// The store cannot be opened or closed.
     #[error("the store of {data_dir} failed")]
     Store {
@@ -121,6 +125,7 @@ impl HubError {
         match self {
             Self::Busy { .. } => HubErrorKind::Busy,
             Self::NoHub { .. } | Self::Exposed { .. } => HubErrorKind::Usage,
+            Self::NotInvited(NotInvited::Time | NotInvited::Uses) => HubErrorKind::Usage,
             Self::NoToken { .. } => HubErrorKind::Damaged,
             Self::DataDir { source, .. } if source.io_kind() == io::ErrorKind::InvalidInput => {
                 HubErrorKind::Usage
@@ -166,7 +171,8 @@ impl HubError {
             Self::Write(source) => source.hint(),
             Self::Store { source, .. } => source.hint(),
             Self::Audit { source, .. } => source.hint(),
-            Self::Random(_) | Self::Io { .. } => None,
+            Self::NotInvited(NotInvited::Store(source)) => source.hint(),
+            Self::NotInvited(_) | Self::Random(_) | Self::Io { .. } => None,
         }
     }
 

@@ -244,8 +244,10 @@ mod tests {
     use super::*;
     use crate::entry::{Entry, EntryDraft, EntryMeta};
     use crate::secret::TokenHash;
-    use crate::store::{Client, Quota, Statistics, StoreError};
-    use crate::types::{Chain, EntryId, EntryType, HubId, ProjectName};
+    use crate::store::{
+        AdminRecord, Client, InvitationRecord, NewInvitation, Quota, Statistics, StoreError,
+    };
+    use crate::types::{Chain, EntryId, EntryType, HubId, InvitationId, ProjectName};
 
     /// A log in which something is stored at the worst moment: after a page was read, before the
     /// reader has it.
@@ -320,6 +322,47 @@ mod tests {
         }
 
         async fn register(&self, _: ProjectName, _: TokenHash) -> Result<Client, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn register_invited(
+            &self,
+            _: ProjectName,
+            _: TokenHash,
+            _: TokenHash,
+        ) -> Result<Client, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn is_invited(
+            &self,
+            _: ProjectName,
+            _: TokenHash,
+            _: TokenHash,
+        ) -> Result<bool, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn admin(&self) -> Result<Option<AdminRecord>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn set_admin(&self, _: TokenHash) -> Result<AdminRecord, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn invite(&self, _: NewInvitation) -> Result<(), StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn invitations(&self) -> Result<Vec<InvitationRecord>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn end_invitation(
+            &self,
+            _: InvitationId,
+        ) -> Result<Option<InvitationRecord>, StoreError> {
             Err(StoreError::Closed)
         }
 

@@ -146,10 +146,9 @@ mod tests {
     use super::super::audit::Audit;
     use super::super::gate::Gate;
     use super::super::router::Router;
-    use super::super::settings::{AuditSettings, HumanDuration};
+    use super::super::settings::{AuditSettings, HumanDuration, Registration};
     use super::super::shared::{About, Shared};
     use super::*;
-    use crate::secret::AdminToken;
     use crate::store::SqliteStore;
 
     /// A handshake that never comes to its end on the first connection.
@@ -175,12 +174,12 @@ mod tests {
             pid: 0,
             started_at: 0,
             addresses: Vec::new(),
-            data_dir: data_dir.to_owned(),
+            data_dir: DataDir::new(data_dir),
+            public_address: None,
             certificates: None,
         };
-        let audit = Audit::start(&DataDir::new(data_dir), AuditSettings::default());
-        let token = AdminToken::random().unwrap();
-        let mut hub = Shared::new(store, audit.unwrap(), &token, about);
+        let audit = Audit::start(&DataDir::new(data_dir), AuditSettings::default()).unwrap();
+        let mut hub = Shared::new(store, audit, Registration::default(), about);
         hub.connections.handshake = HumanDuration::new(limit);
         let hub = Arc::new(hub);
         Serving {

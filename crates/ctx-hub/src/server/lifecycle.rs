@@ -24,6 +24,7 @@ use super::settings::{Connections, Network, Settings};
 use super::shared::{About, Shared};
 use super::status::report;
 use super::tls::Certificates;
+use super::token::{self, Settled};
 use crate::secret::AdminToken;
 use crate::store::{SqliteStore, StoreError};
 use crate::types::HubId;
@@ -91,7 +92,7 @@ pub struct Hub {
     tcp: TcpListener,
     socket: UnixListener,
     local_addr: SocketAddr,
-    token: AdminToken,
+    token: Option<AdminToken>,
     notices: Vec<String>,
     certificates: Option<Certificates>,
     config: HubConfig,
@@ -107,16 +108,17 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// Opens the data directory, which is created when missing: takes its lock, reads the admin
-    /// token or makes one, writes the process id, opens the admin socket, and opens the store,
-    /// which imports the files of an older hub at first start. Connections to `listener` wait
+    /// Opens the data directory, which is created when missing: takes its lock, takes from others
+    /// what they may do with its files, writes the process id, opens the admin socket, and opens the
+    /// store, which imports the files of an older hub at first start; makes an admin token at the
+    /// first start, which stands in the data directory's file then. Connections to `listener` wait
     /// until [`Hub::serve`].
     ///
     /// Blocks the calling task while it works. It has to be called within a tokio runtime.
     ///
     /// # Errors
     /// [`HubError::Busy`] when another hub serves the directory; every other [`HubError`] names
-    /// what could not be opened. Nothing is left behind but an admin token.
+    /// what could not be opened. Nothing is left behind but a store and an admin token.
     pub async fn open(
         config: HubConfig,
         listener: std::net::TcpListener,
@@ -128,8 +130,7 @@ impl Hub {
             version: &config.version,
         };
         let mut claim = Claim::take(&config.data_dir, &holder)?;
-        let mut notices: Vec<String> = claim.notice().into_iter().collect();
-        let token = claim.admin_token()?;
+        let mut notices = claim.notices().to_vec();
         claim.write_pid()?;
         let socket = claim.bind_socket()?;
         let tls = &config.settings.tls;
@@ -140,16 +141,23 @@ impl Hub {
         });
         let (store, said) = open_store(&config.data_dir)?;
         notices.extend(said);
+        let registration = config.settings.registration.clone();
+        let Settled {
+            token,
+            notices: said,
+        } = token::settle(&claim, &store, registration.admin_token).await?;
+        notices.extend(said);
         let about = About {
             version: config.version.clone(),
             pid: std::process::id(),
             started_at: jiff::Timestamp::now().as_second(),
             addresses: vec![local_addr.to_string()],
-            data_dir: config.data_dir.path().to_owned(),
+            data_dir: config.data_dir.clone(),
+            public_address: config.settings.listen.public_address.clone(),
             certificates: certificates.clone(),
         };
         let trail = open_trail(&config)?;
-        let shared = Shared::new(store, Arc::clone(&trail.0), &token, about);
+        let shared = Shared::new(store, Arc::clone(&trail.0), registration, about);
         let shared = Arc::new(shared.within(&config.settings, &config.clock));
         started(&shared, &config).await;
         Ok(Self {
@@ -178,10 +186,11 @@ impl Hub {
         self.certificates.as_ref()
     }
 
-    /// The token that registers projects.
+    /// The token that registers projects, if it was made just now or stands in the data directory's
+    /// file; of any other the hub has a hash alone.
     #[must_use]
-    pub fn admin_token(&self) -> &AdminToken {
-        &self.token
+    pub fn admin_token(&self) -> Option<&AdminToken> {
+        self.token.as_ref()
     }
 
     /// The identity of its log.

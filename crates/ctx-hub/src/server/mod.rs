@@ -15,6 +15,7 @@
 //! | `router` | knows the calls, checks credentials, stamps encoding and identity on the answer |
 //! | `handler` | runs one handler in JSON or protobuf |
 //! | `service`, `admin` | convert, ask the store, convert back |
+//! | `token`, `invitations` | what registers projects |
 //! | `fanout` | feeds a stream, a page at a time, when its client reads |
 //! | `recent` | the end of the log in memory, read from the store once for all listeners |
 //! | `outgoing` | the messages of a stream as they are written |
@@ -51,6 +52,7 @@ mod gate;
 mod handler;
 mod incidents;
 mod incoming;
+mod invitations;
 mod known;
 mod lifecycle;
 mod message;
@@ -70,10 +72,12 @@ mod shared;
 mod status;
 mod streams;
 mod tls;
+mod token;
 
 pub use check::check;
 pub use clock::{Clock, ManualClock};
 pub use error::{HubError, HubErrorKind};
+pub use invitations::{InvitationTerms, NotInvited};
 pub use lifecycle::{Hub, HubConfig};
 pub use offline::{OfflineHub, open_offline};
 pub use tls::{Certificates, TlsError};

@@ -3,14 +3,17 @@
 use ctx_config::paths::DataDir;
 use ctx_io::Holder;
 
-use super::audit;
+use super::audit::{self, Change};
 use super::claim::Claim;
 use super::error::HubError;
+use super::invitations::{self, InvitationTerms, NotInvited};
 use super::lifecycle::open_store;
 use super::shared::{self, About};
+use super::token::{self, NotRotated, Rotated};
+use crate::secret::AdminToken;
 use crate::store::{SqliteStore, Store as _, StoreError};
-use crate::types::ClientId;
-use crate::wire::admin::{ClientRecord, HubHealth};
+use crate::types::{ClientId, InvitationId};
+use crate::wire::admin::{ClientRecord, HubHealth, InvitationInfo, NewlyInvited};
 
 /// The data directory of a hub that does not run, opened for administration. No hub can start on
 /// it while this lives.
@@ -37,7 +40,7 @@ pub async fn open_offline(data_dir: &DataDir) -> Result<OfflineHub, HubError> {
         version: env!("CARGO_PKG_VERSION"),
     };
     let claim = Claim::take_existing(data_dir, &holder)?;
-    let mut notices: Vec<String> = claim.notice().into_iter().collect();
+    let mut notices = claim.notices().to_vec();
     let (store, said) = open_store(data_dir)?;
     notices.extend(said);
     Ok(OfflineHub {
@@ -73,7 +76,8 @@ impl OfflineHub {
             pid: 0,
             started_at: 0,
             addresses: Vec::new(),
-            data_dir: self.dir.path().to_owned(),
+            data_dir: self.dir.clone(),
+            public_address: None,
             certificates: None,
         };
         let health = shared::health(&self.store, &about, 0).await;
@@ -99,9 +103,94 @@ impl OfflineHub {
             let revoked = self.store.revoke(client.clone()).await;
             revoked.map_err(|source| self.failed(source))
         };
-        let (dir, target) = (&self.dir, client.as_str());
-        let revoked = audit::on_record(dir, "RevokeClient", "revoke", target, revoking).await?;
+        let change = Change {
+            call: "RevokeClient",
+            change: "revoke",
+            target: client.as_str(),
+        };
+        let revoked = audit::on_record(&self.dir, change, Option::is_some, revoking).await?;
         Ok(revoked.map(|client| client.project.as_str().to_owned()))
+    }
+
+    /// Makes a new admin token in place of the one before and removes its file: the token can be had
+    /// this once. Killed half-way, the old or the new one counts, and rotating again makes another.
+    /// The second value is what the operator should know besides.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes, or the store cannot be written; the one before
+    /// counts.
+    pub async fn rotate_admin_token(&self) -> Result<(AdminToken, Option<String>), HubError> {
+        let path = self.dir.admin_token();
+        let rotating = async {
+            let rotated = token::rotate(&self.store, &path).await;
+            rotated.map_err(|error| match error {
+                NotRotated::Random(source) => HubError::Random(source),
+                NotRotated::Store(source) => self.failed(source),
+            })
+        };
+        let change = Change {
+            call: "RotateAdminToken",
+            change: "admin_token",
+            target: "",
+        };
+        let rotated = audit::on_record(&self.dir, change, |_| true, rotating).await;
+        let Rotated { token, left } = rotated?;
+        let left = left.map(|(path, error)| {
+            format!("{path}, which holds no token that counts, cannot be removed: {error}")
+        });
+        Ok((token, left))
+    }
+
+    /// Makes an invitation, which can be had this once. The list of names in a hub's settings is not
+    /// known here; the hub looks at it when the invitation is used.
+    ///
+    /// # Errors
+    /// [`HubError::NotInvited`] says why there is none.
+    pub async fn invite(&self, terms: InvitationTerms) -> Result<NewlyInvited, HubError> {
+        let project = terms.project.clone();
+        let inviting = async {
+            let created = invitations::create(&self.store, terms).await;
+            created.map_err(|source| match source {
+                NotInvited::Store(StoreError::ProjectExists { .. }) => HubError::NotInvited(source),
+                NotInvited::Store(source) => self.failed(source),
+                _ => HubError::NotInvited(source),
+            })
+        };
+        let change = Change {
+            call: "CreateInvitation",
+            change: "invite",
+            target: project.as_str(),
+        };
+        audit::on_record(&self.dir, change, |_| true, inviting).await
+    }
+
+    /// Every invitation that was ever made, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn invitations(&self) -> Result<Vec<InvitationInfo>, HubError> {
+        let found = invitations::list(&self.store).await;
+        found.map_err(|source| self.failed(source))
+    }
+
+    /// Ends an invitation and answers it; `None` when there is no such one.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn end_invitation(
+        &self,
+        id: &InvitationId,
+    ) -> Result<Option<InvitationInfo>, HubError> {
+        let ending = async {
+            let ended = invitations::end(&self.store, id.clone()).await;
+            ended.map_err(|source| self.failed(source))
+        };
+        let change = Change {
+            call: "EndInvitation",
+            change: "end_invitation",
+            target: id.as_str(),
+        };
+        audit::on_record(&self.dir, change, Option::is_some, ending).await
     }
 
     /// Closes the store and releases the data directory.

@@ -214,7 +214,7 @@ impl Router {
                 Ok(Admitted::Client(call, caller))
             }
             Call::Operator(call) => {
-                let checked = async { admin::check(hub, self.door, headers) };
+                let checked = admin::check(hub, self.door, headers);
                 hub.attempts.check(from, presented, checked).await?;
                 Ok(Admitted::Operator(call))
             }
@@ -248,12 +248,17 @@ impl Router {
         match call {
             OpenCall::Register => {
                 unary(format, request, |m: wire::RegisterRequest| {
-                    let presented = TokenHash::of(&m.admin_token);
+                    let presented = match m.invitation.as_str() {
+                        "" => TokenHash::of(&m.admin_token),
+                        invitation => TokenHash::of(invitation),
+                    };
+                    let proposed = TokenHash::from_hex(&m.token_hash);
                     let registered = service::register(hub(), m);
                     let checked = attempts.check(from, Some(presented), registered);
-                    // Whoever was just given a token here may use it here.
+                    // Whoever has just got a token here may use it here.
                     checked.inspect_ok(move |answer| {
-                        attempts.issued(from, &answer.get_ref().client_token);
+                        let made = || TokenHash::of(&answer.get_ref().client_token);
+                        attempts.issued(from, &proposed.unwrap_or_else(made));
                     })
                 })
                 .await
@@ -329,6 +334,24 @@ impl Router {
             }
             OperatorCall::RevokeClient => {
                 unary(format, request, |m| admin::revoke_client(hub(), m)).await
+            }
+            OperatorCall::RotateAdminToken => {
+                unary(format, request, |_: wire::RotateAdminTokenRequest| {
+                    admin::rotate_admin_token(hub(), door)
+                })
+                .await
+            }
+            OperatorCall::CreateInvitation => {
+                unary(format, request, |m| admin::create_invitation(hub(), m)).await
+            }
+            OperatorCall::ListInvitations => {
+                unary(format, request, |_: wire::ListInvitationsRequest| {
+                    admin::list_invitations(hub())
+                })
+                .await
+            }
+            OperatorCall::EndInvitation => {
+                unary(format, request, |m| admin::end_invitation(hub(), m)).await
             }
             OperatorCall::Shutdown => {
                 unary(format, request, |_: wire::ShutdownRequest| {

@@ -12,27 +12,75 @@ use super::fanout::{Feed, Wanted};
 use super::outgoing::Outgoing;
 use super::shared::Shared;
 use super::status;
-use crate::secret::ClientToken;
+use crate::secret::{ClientToken, Invitation, TokenHash};
 use crate::store::{Client, StoreError};
 use crate::types::{ClientId, ProjectName, Sequence};
 use crate::wire::convert::draft_from_wire;
 use crate::wire::generated as wire;
 
-/// Exchanges the admin token for a client token.
+/// Exchanges the admin token or an invitation for a client token.
 pub(super) async fn register(
     hub: Arc<Shared>,
     message: wire::RegisterRequest,
 ) -> Result<Response<wire::RegisterResponse>, Status> {
-    hub.admin.check_message(&message.admin_token)?;
-    let project = ProjectName::try_from(message.project_name).map_err(status::invalid)?;
-    let token = ClientToken::random().map_err(status::no_random)?;
-    let registered = hub.store.register(project, token.hash()).await;
-    let client = registered.map_err(status::of_store)?;
-    tracing::info!(client = %client.id, project = %client.project, "client registered");
+    let wire::RegisterRequest {
+        admin_token,
+        project_name,
+        invitation,
+        token_hash,
+    } = message;
+    let is_invited = !invitation.is_empty();
+    if !is_invited {
+        hub.admin.check_message(&*hub.store, &admin_token).await?;
+    }
+    let project = ProjectName::try_from(project_name).map_err(status::invalid)?;
+    let (hash, token) = proposed_or_new(&token_hash)?;
+    let registered = if is_invited {
+        register_invited(&hub, project, hash, &invitation).await
+    } else if hub.registration.allows(&project) {
+        let registered = hub.store.register(project, hash).await;
+        registered.map_err(status::of_store)
+    } else {
+        Err(status::name_not_allowed(&project))
+    };
+    let client = registered?;
+    tracing::info!(client = %client.id, project = %client.project, is_invited, "client registered");
     Ok(Response::new(wire::RegisterResponse {
         client_id: client.id.as_str().to_owned(),
-        client_token: token.expose().to_owned(),
+        client_token: token.map_or_else(String::new, |token| token.expose().to_owned()),
     }))
+}
+
+/// Registers with an invitation. Whatever is wrong with it, the refusal is the same, and it costs no
+/// write.
+async fn register_invited(
+    hub: &Shared,
+    project: ProjectName,
+    token: TokenHash,
+    invitation: &str,
+) -> Result<Client, Status> {
+    let refused = || status::of_store(StoreError::Invitation);
+    let invitation = Invitation::parse(invitation).map_err(|_| refused())?;
+    let hash = invitation.hash();
+    let found = hub.store.is_invited(project.clone(), token.clone(), hash);
+    if !found.await.map_err(status::of_store)? || !hub.registration.allows(&project) {
+        return Err(refused());
+    }
+    let hash = invitation.hash();
+    let registered = hub.store.register_invited(project, token, hash).await;
+    registered.map_err(status::of_store)
+}
+
+/// The hash of the token that a client made, or a new token and its hash.
+fn proposed_or_new(proposed: &str) -> Result<(TokenHash, Option<ClientToken>), Status> {
+    if proposed.is_empty() {
+        let token = ClientToken::random().map_err(status::no_random)?;
+        return Ok((token.hash(), Some(token)));
+    }
+    let hash = TokenHash::from_hex(proposed);
+    let hash = hash
+        .ok_or_else(|| Status::invalid_argument("token_hash has to be 64 lower-case hex digits"))?;
+    Ok((hash, None))
 }
 
 /// Ends a client's token for whoever has the admin token.
@@ -40,7 +88,8 @@ pub(super) async fn revoke(
     hub: Arc<Shared>,
     message: wire::RevokeRequest,
 ) -> Result<Response<wire::RevokeResponse>, Status> {
-    hub.admin.check_message(&message.admin_token)?;
+    let presented = &message.admin_token;
+    hub.admin.check_message(&*hub.store, presented).await?;
     end_client(&hub, &message.client_id).await?;
     Ok(Response::new(wire::RevokeResponse {}))
 }
@@ -162,11 +211,10 @@ mod tests {
     use ctx_config::paths::DataDir;
     use futures_util::FutureExt as _;
 
-    use super::super::settings::AuditSettings;
+    use super::super::settings::{AuditSettings, Registration};
     use super::super::shared::About;
     use super::super::streams::{Ending, Kind};
     use super::*;
-    use crate::secret::AdminToken;
     use crate::store::SqliteStore;
 
     #[tokio::test]
@@ -179,12 +227,12 @@ mod tests {
             pid: 0,
             started_at: 0,
             addresses: Vec::new(),
-            data_dir: data_dir.to_owned(),
+            data_dir: DataDir::new(data_dir),
+            public_address: None,
             certificates: None,
         };
-        let audit = audit::Audit::start(&DataDir::new(data_dir), AuditSettings::default());
-        let token = AdminToken::random().unwrap();
-        let hub = Arc::new(Shared::new(store, audit.unwrap(), &token, about));
+        let audit = audit::Audit::start(&DataDir::new(data_dir), AuditSettings::default()).unwrap();
+        let hub = Arc::new(Shared::new(store, audit, Registration::default(), about));
         let token = ClientToken::random().unwrap();
         let project = "alpha".parse().unwrap();
         let client = hub.store.register(project, token.hash()).await.unwrap();

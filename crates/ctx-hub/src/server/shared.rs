@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use ctx_config::paths::DataDir;
 use tokio::sync::{Notify, watch};
 
 use super::attempts::Attempts;
@@ -14,10 +14,9 @@ use super::incidents::Incidents;
 use super::receiving::Receiving;
 use super::recent::Recent;
 use super::room::Room;
-use super::settings::{Connections, Limits, Settings};
+use super::settings::{Connections, Limits, Registration, Settings};
 use super::streams::{Most, Streams};
 use super::tls::Certificates;
-use crate::secret::AdminToken;
 use crate::store::{Statistics, Store, StoreError};
 use crate::types::HubId;
 use crate::wire::admin::{ClientRecord, HubHealth};
@@ -36,6 +35,7 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     pub(super) incidents: Incidents,
     pub(super) admin: AdminKey,
+    pub(super) registration: Registration,
     pub(super) streams: Arc<Streams>,
     pub(super) calls: Calls,
     /// Told when an operator asks the hub to stop.
@@ -48,7 +48,7 @@ impl Shared {
     pub(super) fn new(
         store: impl Store,
         audit: Arc<Audit>,
-        admin: &AdminToken,
+        registration: Registration,
         about: About,
     ) -> Self {
         let (limits, clock) = (Limits::default(), Clock::default());
@@ -63,7 +63,8 @@ impl Shared {
             attempts: Attempts::new(&limits, clock),
             receiving: Receiving::default(),
             connections: Connections::default(),
-            admin: AdminKey::new(admin.hash()),
+            admin: AdminKey::new(registration.admin_token),
+            registration,
             streams: Arc::new(Streams::new(most_streams(&limits))),
             limits,
             calls: Calls::default(),
@@ -133,7 +134,9 @@ pub(super) struct About {
     pub(super) pid: u32,
     pub(super) started_at: i64,
     pub(super) addresses: Vec<String>,
-    pub(super) data_dir: Utf8PathBuf,
+    pub(super) data_dir: DataDir,
+    /// Where projects reach the hub, if its settings say so.
+    pub(super) public_address: Option<String>,
     /// What it ends TLS with, if it does.
     pub(super) certificates: Option<Certificates>,
 }
@@ -157,7 +160,7 @@ pub(super) async fn health(
         pid: about.pid,
         started_at: about.started_at,
         addresses: about.addresses.clone(),
-        data_dir: about.data_dir.to_string(),
+        data_dir: about.data_dir.path().to_string(),
         encrypted: about.certificates.is_some(),
         fingerprint: about.certificates.as_ref().map(Certificates::fingerprint),
         certificate_expires_at: about.certificates.as_ref().map(Certificates::expires_at),

@@ -11,8 +11,9 @@ use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+use crate::secret::presentable;
 use crate::store::StoreError;
-use crate::types::Sequence;
+use crate::types::{ProjectName, Sequence};
 
 /// One answer for every way in which credentials can be wrong, so that it tells nothing apart.
 pub(super) const UNAUTHENTICATED: &str = "invalid or missing credentials";
@@ -31,6 +32,9 @@ const TOO_MANY_FAILURES: &str = "too many failed attempts from this address";
 
 /// Begins the answer to a message that is too large.
 const TOO_LARGE: &str = "message exceeds ";
+/// The answer to every invitation that is not valid: none, another project's, used up, ended,
+/// expired, or for a name that the settings do not allow. It tells none of them apart.
+pub(super) const INVALID_INVITATION: &str = "invalid invitation";
 
 /// Who is refused without a word why.
 pub(super) fn unauthenticated() -> Status {
@@ -78,6 +82,12 @@ pub(super) fn too_large(what: impl Into<String>) -> Status {
     Status::invalid_argument(what)
 }
 
+/// The settings of the hub keep a list of names, and this one is not on it.
+pub(super) fn name_not_allowed(project: &ProjectName) -> Status {
+    let name = presentable(project.as_str());
+    Status::invalid_argument(format!("this hub registers no project {name:?}"))
+}
+
 /// The operating system gives no random bytes.
 pub(super) fn no_random(error: getrandom::Error) -> Status {
     tracing::error!(error = report(&error), "no random bytes");
@@ -111,6 +121,8 @@ pub(super) fn of_store(error: StoreError) -> Status {
         StoreError::Revoked { .. } => return unauthenticated(),
         StoreError::NotOnRecord { .. } => return not_on_record(),
         StoreError::ProjectExists { .. } => return Status::already_exists(error.to_string()),
+        StoreError::TokenInUse => return Status::failed_precondition(error.to_string()),
+        StoreError::Invitation => return Status::permission_denied(INVALID_INVITATION),
         _ => tracing::error!(error = report(&error), "the store failed"),
     }
     match error {

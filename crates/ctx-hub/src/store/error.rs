@@ -25,6 +25,12 @@ pub enum StoreError {
         /// The project.
         project: ProjectName,
     },
+    /// The token that was proposed for a client has been another one's.
+    #[error("the proposed token is not a new one")]
+    TokenInUse,
+    /// The invitation is none, another project's, used up, ended or expired. Which, is not told.
+    #[error("the invitation is not valid")]
+    Invitation,
     /// The client's token has been ended, at the latest just before. Nothing was stored.
     #[error("client {client} is revoked")]
     Revoked {
@@ -234,7 +240,8 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Closed | Self::Random { .. } => None,
+            Self::Closed | Self::Random { .. } | Self::TokenInUse => None,
+            Self::Invitation => Some("ask the hub's operator for another invitation".to_owned()),
             Self::NotOnRecord { .. } => {
                 Some("look at the disk and at who owns the audit trail".to_owned())
             }

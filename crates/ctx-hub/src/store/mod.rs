@@ -7,17 +7,23 @@ use tokio::sync::watch;
 
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
-use crate::types::{Chain, ClientId, EntryType, HubId, ProjectName, Sequence, TypeSet};
+use crate::types::{
+    Chain, ClientId, EntryType, HubId, InvitationId, ProjectName, Sequence, TypeSet,
+};
 
+mod admin;
 mod chain;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod guard;
 mod import;
 mod notice;
 mod sqlite;
 
+pub use admin::{AdminRecord, InvitationRecord, NewInvitation};
 pub use error::{Cause, Damage, ImportFault, StoreError};
+pub use guard::{tighten_directory, tighten_files};
 pub use notice::Notice;
 pub use sqlite::{SqliteStore, verify};
 
@@ -136,11 +142,75 @@ pub trait Store: Send + Sync + 'static {
     /// The store cannot be read.
     async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError>;
 
-    /// Registers `project` with a token of hash `token`.
+    /// Registers `project` with a token of hash `token`. When a live client of that name has this
+    /// very token, it is that client's registration, asked for again: it is answered and nothing
+    /// changes.
     ///
     /// # Errors
-    /// [`StoreError::ProjectExists`] while a client of that name lives.
+    /// [`StoreError::ProjectExists`] while a client of that name lives,
+    /// [`StoreError::TokenInUse`] when a client of another name, or one that was revoked, has the
+    /// token.
     async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError>;
+
+    /// The same for whoever has the invitation of hash `invitation`, one use of which is counted in
+    /// the transaction that registers. Asked for again with the same token, nothing is counted, and
+    /// it is answered although the invitation is used up or has expired since.
+    ///
+    /// # Errors
+    /// [`StoreError::Invitation`] when there is no such invitation, it is another project's, it has
+    /// been used up or ended, or has expired; then what [`Store::register`] can fail with.
+    async fn register_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<Client, StoreError>;
+
+    /// Whether [`Store::register_invited`] would find nothing wrong with the invitation at this
+    /// moment. Only reads, so that a guess costs no write.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn is_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<bool, StoreError>;
+
+    /// What is kept of the admin token; `None` before the first one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn admin(&self) -> Result<Option<AdminRecord>, StoreError>;
+
+    /// Makes `token` the hash of the admin token, in place of the one before.
+    ///
+    /// # Errors
+    /// The store cannot be written; the one before counts.
+    async fn set_admin(&self, token: TokenHash) -> Result<AdminRecord, StoreError>;
+
+    /// Stores an invitation.
+    ///
+    /// # Errors
+    /// [`StoreError::ProjectExists`] while a client of its project lives: nobody could use it, and
+    /// the end of that client would end it. Otherwise the store cannot be written.
+    async fn invite(&self, invitation: NewInvitation) -> Result<(), StoreError>;
+
+    /// Every invitation that was ever stored, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn invitations(&self) -> Result<Vec<InvitationRecord>, StoreError>;
+
+    /// Ends an invitation; `None` when there is no such one. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    async fn end_invitation(
+        &self,
+        id: InvitationId,
+    ) -> Result<Option<InvitationRecord>, StoreError>;
 
     /// The live client whose token has this hash.
     ///
@@ -149,7 +219,8 @@ pub trait Store: Send + Sync + 'static {
     async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError>;
 
     /// Ends the token of a client; `None` when there is no such client. Ending it again changes
-    /// nothing. Its project's name is free to be registered again afterwards.
+    /// nothing. The open invitations of its project end with it, so that nobody who holds one takes
+    /// the name again; the admin token and an invitation that is made afterwards can.
     ///
     /// # Errors
     /// The store cannot be written.

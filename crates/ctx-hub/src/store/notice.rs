@@ -23,7 +23,7 @@ pub enum Notice {
     Upgraded {
         /// The store.
         path: Utf8PathBuf,
-        /// How many entries the rolling hash of the log was computed for.
+        /// How many entries the rolling hash of the log was computed for; 0 when it was there.
         entries: u64,
     },
     /// The last line of an older hub's entries breaks off and was left out.
@@ -34,6 +34,13 @@ pub enum Notice {
         line: u64,
         /// How many bytes of it there are.
         bytes: u64,
+    },
+    /// A file or the directory could be opened by others and cannot any more.
+    Tightened {
+        /// What.
+        path: Utf8PathBuf,
+        /// The permission bits that it had.
+        mode: u32,
     },
     /// The store's write-ahead log was damaged while no hub ran: what it held behind that place is
     /// lost, though it had been acknowledged.
@@ -79,6 +86,10 @@ impl fmt::Display for Notice {
                     ", and {file} still holds tokens in the clear: delete it once the hub runs well"
                 )
             }
+            Self::Upgraded { path, entries: 0 } => write!(
+                f,
+                "upgraded {path}: older versions of ctx cannot open it any more"
+            ),
             Self::Upgraded { path, entries } => write!(
                 f,
                 "upgraded {path}: the rolling hash of the log was computed for {entries} entries; \
@@ -88,6 +99,12 @@ impl fmt::Display for Notice {
                 f,
                 "line {line}, the last of {path}, breaks off after {bytes} bytes and was left \
                  out: the older hub was stopped while it wrote it"
+            ),
+            Self::Tightened { path, mode } => write!(
+                f,
+                "{path} could be opened by others (mode {mode:04o}) and is its owner's alone now; \
+                 if others use this machine, run `ctx hub token rotate` and look through `ctx hub \
+                 clients`"
             ),
             Self::LogDamaged { path, lost } => write!(
                 f,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{ClientId, Fingerprint, HubId, Sequence};
+use crate::types::{ClientId, Fingerprint, HubId, InvitationId, Sequence};
 
 /// Health and figures of a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,4 +52,86 @@ pub struct ClientRecord {
     pub revoked_at: Option<i64>,
     /// Entries of its project.
     pub entries: u64,
+}
+
+/// An invitation that was made once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitationInfo {
+    /// Its name among operators; it proves nothing.
+    pub id: InvitationId,
+    /// The one project that it registers.
+    pub project: String,
+    /// How often it may be used.
+    pub uses: u32,
+    /// How often it was used.
+    pub used: u32,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
+    /// From when on it is worth nothing, in Unix seconds.
+    pub expires_at: i64,
+    /// When it was ended, in Unix seconds; `None` unless it was.
+    pub ended_at: Option<i64>,
+}
+
+/// What an invitation is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvitationState {
+    /// It can be used.
+    Open,
+    /// It was used as often as it may be.
+    Used,
+    /// An operator ended it, or revoked a client of its project.
+    Ended,
+    /// Its time is over.
+    Expired,
+}
+
+impl InvitationInfo {
+    /// What it is worth at `now`, in Unix seconds.
+    #[must_use]
+    pub const fn state(&self, now: i64) -> InvitationState {
+        if self.ended_at.is_some() {
+            InvitationState::Ended
+        } else if self.used >= self.uses {
+            InvitationState::Used
+        } else if self.expires_at <= now {
+            InvitationState::Expired
+        } else {
+            InvitationState::Open
+        }
+    }
+
+    /// How often it can still be used at `now`, in Unix seconds.
+    #[must_use]
+    pub fn uses_left(&self, now: i64) -> u32 {
+        match self.state(now) {
+            InvitationState::Open => self.uses.saturating_sub(self.used),
+            _ => 0,
+        }
+    }
+}
+
+impl InvitationState {
+    /// The name for programs and people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Used => "used",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An invitation as it was just made: the one time that it can be had. `Debug` does not show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewlyInvited {
+    /// What registers the project.
+    pub invitation: crate::secret::Invitation,
+    /// What it is good for.
+    pub info: InvitationInfo,
+    /// Where projects reach the hub, if its settings say so.
+    pub public_address: Option<String>,
 }

@@ -3,12 +3,13 @@
 //! Every field of a message is named here, so that a field added to `hub.proto` does not compile
 //! until somebody has decided what it means.
 
-use super::admin::{ClientRecord, HubHealth};
+use super::admin::{ClientRecord, HubHealth, InvitationInfo, NewlyInvited};
 use super::generated as wire;
 use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
+use crate::secret::Invitation;
 use crate::types::{
-    Chain, ClientId, EmptyId, EntryId, EntryType, InvalidFingerprint, InvalidId, LogMark, Sequence,
-    TypeSet, UnknownType,
+    Chain, ClientId, EmptyId, EntryId, EntryType, InvalidFingerprint, InvalidId,
+    InvalidInvitationId, LogMark, Sequence, TypeSet, UnknownType,
 };
 
 /// A message of a hub that holds what no value can be made of.
@@ -39,6 +40,12 @@ pub enum ConvertError {
         /// What is wrong with the hash.
         source: InvalidId,
     },
+    /// The id of an invitation is none.
+    #[error("invitation_id is not an id")]
+    InvitationId(#[from] InvalidInvitationId),
+    /// An invitation is none. It is not repeated.
+    #[error("the invitation is not one")]
+    Invitation,
     /// An identity is none.
     #[error("{field} is not an identity")]
     Identity {
@@ -298,6 +305,89 @@ pub fn client_to_wire(client: ClientRecord) -> wire::ClientInfo {
         created_at: created_at.unwrap_or(0),
         revoked_at: revoked_at.unwrap_or(0),
         entries,
+    }
+}
+
+/// Reads an invitation that was made once.
+///
+/// # Errors
+/// [`ConvertError::InvitationId`].
+pub fn invitation_from_wire(message: wire::InvitationInfo) -> Result<InvitationInfo, ConvertError> {
+    let wire::InvitationInfo {
+        invitation_id,
+        project_name,
+        uses,
+        used,
+        created_at,
+        expires_at,
+        ended_at,
+    } = message;
+    Ok(InvitationInfo {
+        id: invitation_id.parse()?,
+        project: project_name,
+        uses,
+        used,
+        created_at,
+        expires_at,
+        ended_at: (ended_at != 0).then_some(ended_at),
+    })
+}
+
+/// Writes an invitation that was made once.
+#[must_use]
+pub fn invitation_to_wire(info: InvitationInfo) -> wire::InvitationInfo {
+    let InvitationInfo {
+        id,
+        project,
+        uses,
+        used,
+        created_at,
+        expires_at,
+        ended_at,
+    } = info;
+    wire::InvitationInfo {
+        invitation_id: id.as_str().to_owned(),
+        project_name: project,
+        uses,
+        used,
+        created_at,
+        expires_at,
+        ended_at: ended_at.unwrap_or(0),
+    }
+}
+
+/// Reads an invitation that was just made.
+///
+/// # Errors
+/// [`ConvertError::Invitation`] and [`ConvertError::InvitationId`].
+pub fn newly_invited_from_wire(
+    message: wire::CreateInvitationResponse,
+) -> Result<NewlyInvited, ConvertError> {
+    let wire::CreateInvitationResponse {
+        invitation,
+        info,
+        public_address,
+    } = message;
+    let invitation = zeroize::Zeroizing::new(invitation);
+    Ok(NewlyInvited {
+        invitation: Invitation::parse(&invitation).map_err(|_| ConvertError::Invitation)?,
+        info: invitation_from_wire(info.unwrap_or_default())?,
+        public_address: Some(public_address).filter(|address| !address.is_empty()),
+    })
+}
+
+/// Writes an invitation that was just made.
+#[must_use]
+pub fn newly_invited_to_wire(new: NewlyInvited) -> wire::CreateInvitationResponse {
+    let NewlyInvited {
+        invitation,
+        info,
+        public_address,
+    } = new;
+    wire::CreateInvitationResponse {
+        invitation: invitation.expose().to_owned(),
+        info: Some(invitation_to_wire(info)),
+        public_address: public_address.unwrap_or_default(),
     }
 }
 

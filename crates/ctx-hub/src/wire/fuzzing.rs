@@ -26,7 +26,7 @@ enum Encoding {
 }
 
 /// What is checked of a message, by what the first byte is, counted from `a`.
-const CHECKS: [fn(&[u8], Encoding); 24] = [
+const CHECKS: [fn(&[u8], Encoding); 33] = [
     check::<RegisterRequest>,
     check::<RegisterResponse>,
     check::<RevokeRequest>,
@@ -51,6 +51,15 @@ const CHECKS: [fn(&[u8], Encoding); 24] = [
     check::<ShutdownResponse>,
     entry,
     draft,
+    check::<RotateAdminTokenRequest>,
+    check::<RotateAdminTokenResponse>,
+    check::<CreateInvitationRequest>,
+    check::<CreateInvitationResponse>,
+    check::<ListInvitationsRequest>,
+    check::<ListInvitationsResponse>,
+    check::<InvitationInfo>,
+    check::<EndInvitationRequest>,
+    check::<EndInvitationResponse>,
 ];
 
 fn chosen(bytes: &[u8], encoding: Encoding) {

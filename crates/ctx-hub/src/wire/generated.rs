@@ -21,6 +21,23 @@ pub struct RegisterRequest {
     #[prost(string, tag = "2")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub project_name: ::prost::alloc::string::String,
+    /// `ctx_inv_` and 64 lower-case hex digits: in place of the admin token, which is not looked at
+    /// then. Registers the one project that it was made for.
+    #[prost(string, tag = "3")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub invitation: ::prost::alloc::string::String,
+    /// SHA-256 of a client token that the caller has made, 64 lower-case hex digits. The hub keeps it
+    /// and answers no token; asked again with the same one, it answers the same registration. Empty:
+    /// the hub makes the token.
+    #[prost(string, tag = "4")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub token_hash: ::prost::alloc::string::String,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
@@ -31,7 +48,7 @@ pub struct RegisterResponse {
     #[prost(string, tag = "1")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub client_id: ::prost::alloc::string::String,
-    /// `ctx_cli_` and 64 lower-case hex digits.
+    /// `ctx_cli_` and 64 lower-case hex digits; empty when the caller gave the hash of its own.
     #[prost(string, tag = "2")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub client_token: ::prost::alloc::string::String,
@@ -403,11 +420,126 @@ pub struct ShutdownResponse {
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub pid: u32,
 }
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateAdminTokenRequest {}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct RotateAdminTokenResponse {
+    /// `ctx_adm_` and 64 lower-case hex digits. It cannot be asked for again.
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub admin_token: ::prost::alloc::string::String,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInvitationRequest {
+    /// The one project that it registers.
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub project_name: ::prost::alloc::string::String,
+    /// For how long it can be used, in seconds; 0: a day.
+    #[prost(uint64, tag = "2")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub expires_in: u64,
+    /// How often it can be used; 0: once.
+    #[prost(uint32, tag = "3")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub uses: u32,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct CreateInvitationResponse {
+    /// `ctx_inv_` and 64 lower-case hex digits. It cannot be asked for again.
+    #[prost(string, tag = "1")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub invitation: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub info: ::core::option::Option<InvitationInfo>,
+    /// Where projects reach the hub, as its settings say; empty when they do not.
+    #[prost(string, tag = "3")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub public_address: ::prost::alloc::string::String,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInvitationsRequest {}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInvitationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_empty",
+        serialize_with = "crate::wire::json::empty_as_null"
+    )]
+    pub invitations: ::prost::alloc::vec::Vec<InvitationInfo>,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InvitationInfo {
+    /// 16 lower-case hex digits: its name, which proves nothing.
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub invitation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub project_name: ::prost::alloc::string::String,
+    /// How often it may be used, and how often it was.
+    #[prost(uint32, tag = "3")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub uses: u32,
+    #[prost(uint32, tag = "4")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub used: u32,
+    /// Unix seconds.
+    #[prost(int64, tag = "5")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub created_at: i64,
+    /// Unix seconds; from then on it is worth nothing.
+    #[prost(int64, tag = "6")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub expires_at: i64,
+    /// Unix seconds; 0 unless it was ended.
+    #[prost(int64, tag = "7")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub ended_at: i64,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndInvitationRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub invitation_id: ::prost::alloc::string::String,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndInvitationResponse {
+    #[prost(message, optional, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub info: ::core::option::Option<InvitationInfo>,
+}
 impl ::core::fmt::Debug for RegisterRequest {
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
         f.debug_struct("RegisterRequest")
             .field("admin_token", &"[secret]")
             .field("project_name", &self.r#project_name)
+            .field("invitation", &"[secret]")
+            .field("token_hash", &self.r#token_hash)
             .finish()
     }
 }
@@ -424,6 +556,22 @@ impl ::core::fmt::Debug for RevokeRequest {
         f.debug_struct("RevokeRequest")
             .field("admin_token", &"[secret]")
             .field("client_id", &self.r#client_id)
+            .finish()
+    }
+}
+impl ::core::fmt::Debug for RotateAdminTokenResponse {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("RotateAdminTokenResponse")
+            .field("admin_token", &"[secret]")
+            .finish()
+    }
+}
+impl ::core::fmt::Debug for CreateInvitationResponse {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("CreateInvitationResponse")
+            .field("invitation", &"[secret]")
+            .field("info", &self.r#info)
+            .field("public_address", &self.r#public_address)
             .finish()
     }
 }

@@ -207,8 +207,18 @@ mod tests {
             &RegisterRequest {
                 admin_token: s("a"),
                 project_name: s("größe"),
+                ..RegisterRequest::default()
             },
             r#"{"admin_token":"a","project_name":"größe"}"#,
+        );
+        written(
+            &RegisterRequest {
+                admin_token: s(""),
+                project_name: s("p"),
+                invitation: s("i"),
+                token_hash: s("h"),
+            },
+            r#"{"admin_token":"","project_name":"p","invitation":"i","token_hash":"h"}"#,
         );
         written(
             &RegisterResponse {

@@ -27,6 +27,18 @@ pub const LIST_CLIENTS: &str = "/ctx.hub.v1.CtxHubAdmin/ListClients";
 /// For operators: ends a client's token and its open streams.
 pub const REVOKE_CLIENT: &str = "/ctx.hub.v1.CtxHubAdmin/RevokeClient";
 
+/// For operators, on the admin socket only: makes a new admin token.
+pub const ROTATE_ADMIN_TOKEN: &str = "/ctx.hub.v1.CtxHubAdmin/RotateAdminToken";
+
+/// For operators: makes an invitation.
+pub const CREATE_INVITATION: &str = "/ctx.hub.v1.CtxHubAdmin/CreateInvitation";
+
+/// For operators: every invitation that was ever made.
+pub const LIST_INVITATIONS: &str = "/ctx.hub.v1.CtxHubAdmin/ListInvitations";
+
+/// For operators: ends an invitation.
+pub const END_INVITATION: &str = "/ctx.hub.v1.CtxHubAdmin/EndInvitation";
+
 /// For operators, on the admin socket only: drains and stops the hub.
 pub const SHUTDOWN: &str = "/ctx.hub.v1.CtxHubAdmin/Shutdown";
 
@@ -40,7 +52,16 @@ mod tests {
         for path in [REGISTER, REVOKE, PUBLISH, SYNC, LISTEN, STATUS] {
             assert!(path.starts_with(&format!("/{SERVICE}/")), "{path}");
         }
-        for path in [HUB_STATUS, LIST_CLIENTS, REVOKE_CLIENT, SHUTDOWN] {
+        for path in [
+            HUB_STATUS,
+            LIST_CLIENTS,
+            REVOKE_CLIENT,
+            SHUTDOWN,
+            ROTATE_ADMIN_TOKEN,
+            CREATE_INVITATION,
+            LIST_INVITATIONS,
+            END_INVITATION,
+        ] {
             assert!(path.starts_with(&format!("/{ADMIN_SERVICE}/")), "{path}");
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `raw` | a client that writes HTTP/2 frames by hand, over any stream and at any pace |
 //! | `guest` | a client that behaves, to show that it is served meanwhile and afterwards |
+//! | `admin` | what a thief of a data directory, a guest with an old invitation or token, and whoever wants another's name try |
 //! | `audit` | whoever wants to go unseen, to fill the disk with lines, or to get secrets into them |
 //! | `flood` | one client that takes more than its share |
 //! | `guess` | tokens that are guessed, and what a stranger is told |
@@ -17,6 +18,7 @@
 //! Requests that are well formed and odd all the same are written by [`crate::server::peer::Peer`],
 //! which is HTTP/2 by the crate `h2`, with any path, metadata and body.
 
+mod admin;
 mod audit;
 mod guest;
 pub(crate) mod raw;

@@ -89,6 +89,16 @@ pub const STEPS: &[&str] = &[
     "audit.rotating",
     "audit.moved",
     "audit.begun",
+    // A first start: the admin token written to its file, and not known to the store yet.
+    "hub.token-written",
+    // A new admin token: in the store, the file of the old one removed, not answered yet.
+    "rotate.kept",
+    "rotate.file-removed",
+    // A project that registers: its token sealed and the hub not asked yet; answered and not saved;
+    // saved, with what was sealed before still there.
+    "register.sealed",
+    "register.answered",
+    "register.saved",
     // A hub that starts: the directory taken, the socket bound beside its place, and in it; one
     // that stops: its files removed, its lock not yet.
     "hub.claimed",

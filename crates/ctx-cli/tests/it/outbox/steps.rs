@@ -121,12 +121,12 @@ fn a_hub_whose_disk_is_full_keeps_entries_queued_and_reads_go_on() {
     let world = World::new();
     let data = world.root().join("hub-of-the-test");
     let hub = world.hub_with("127.0.0.1:0", &data, |command| {
-        let rules = "store.committing#2=ENOSPC; store.committing#3=ENOSPC";
+        let rules = "store.committing#3=ENOSPC; store.committing#4=ENOSPC";
         command
             .env(VARIABLE, rules)
             .stderr(std::process::Stdio::null());
     });
-    // The first transaction of the hub is the registration.
+    // The first transactions of the hub are its admin token and the registration.
     let project = world.registered("p", &hub);
     assert_snapshot!(project.ctx(&["connect", "publish", "task", "one"]).show(), @r#"
     exit 0

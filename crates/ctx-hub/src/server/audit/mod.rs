@@ -41,7 +41,7 @@ pub use verify::{AuditFinding, AuditReport, verify};
 pub(super) use call::{Asked, CallTrail, Sent, StreamTrail, ending};
 pub(super) use current::{carry, event, tell};
 pub(super) use line::bounded;
-pub(super) use offline::on_record;
+pub(super) use offline::{Change, on_record};
 pub(super) use store::Audited;
 
 use std::net::IpAddr;

@@ -10,18 +10,29 @@ use super::{Audit, Ending};
 use crate::server::error::HubError;
 use crate::server::settings::Settings;
 
+/// A change that a command is about to make.
+#[derive(Clone, Copy)]
+pub(in crate::server) struct Change<'a> {
+    /// The call that makes it where a hub runs.
+    pub(in crate::server) call: &'static str,
+    /// What is changed.
+    pub(in crate::server) change: &'static str,
+    /// Of what or whom.
+    pub(in crate::server) target: &'a str,
+}
+
 /// Makes a change on record: announces it, makes it, and says what came of it. Nothing is changed
-/// when it cannot be announced. The caller holds the lock of the directory.
+/// when it cannot be announced. The caller holds the lock of the directory. `is_found` tells whether
+/// there was what was to be changed.
 ///
 /// # Errors
 /// [`HubError::Audit`] when the trail takes no line, and what the change fails with.
 pub(in crate::server) async fn on_record<T>(
     dir: &DataDir,
-    call: &'static str,
-    change: &'static str,
-    target: &str,
-    work: impl Future<Output = Result<Option<T>, HubError>>,
-) -> Result<Option<T>, HubError> {
+    what: Change<'_>,
+    is_found: impl FnOnce(&T) -> bool,
+    work: impl Future<Output = Result<T, HubError>>,
+) -> Result<T, HubError> {
     let failed = |source| HubError::Audit {
         data_dir: dir.path().to_owned(),
         source,
@@ -32,9 +43,9 @@ pub(in crate::server) async fn on_record<T>(
     let record = AuditRecord {
         event: Cow::Borrowed("intent"),
         door: Some(Cow::Borrowed("offline")),
-        call: Some(Cow::Borrowed(call)),
-        change: Some(Cow::Borrowed(change)),
-        target: Some(bounded(target)),
+        call: Some(Cow::Borrowed(what.call)),
+        change: Some(Cow::Borrowed(what.change)),
+        target: Some(bounded(what.target)),
         ..AuditRecord::default()
     };
     let unwritten = || super::AuditError::Unwritten { path: dir.audit() };
@@ -43,8 +54,8 @@ pub(in crate::server) async fn on_record<T>(
     }
     let changed = work.await;
     let (code, reason) = match &changed {
-        Ok(Some(_)) => ("OK", None),
-        Ok(None) => ("NOT_FOUND", Some("not_found")),
+        Ok(found) if is_found(found) => ("OK", None),
+        Ok(_) => ("NOT_FOUND", Some("not_found")),
         Err(_) => ("INTERNAL", Some("store")),
     };
     let outcome = AuditRecord {

@@ -15,8 +15,11 @@ use super::current::current;
 use super::line::{AuditRecord, bounded};
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
-use crate::store::{Client, PageQuery, Quota, Statistics, Store, StoreError};
-use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
+use crate::store::{
+    AdminRecord, Client, InvitationRecord, NewInvitation, PageQuery, Quota, Statistics, Store,
+    StoreError,
+};
+use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
 /// A store whose registry changes only on record.
 pub(in crate::server) struct Audited<S> {
@@ -64,7 +67,54 @@ impl<S: Store> Store for Audited<S> {
         self.store.revoke(client).await
     }
 
+    async fn register_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<Client, StoreError> {
+        self.announce("register", project.as_str()).await?;
+        self.store
+            .register_invited(project, token, invitation)
+            .await
+    }
+
+    async fn set_admin(&self, token: TokenHash) -> Result<AdminRecord, StoreError> {
+        self.announce("admin_token", "").await?;
+        self.store.set_admin(token).await
+    }
+
+    async fn invite(&self, invitation: NewInvitation) -> Result<(), StoreError> {
+        self.announce("invite", invitation.project.as_str()).await?;
+        self.store.invite(invitation).await
+    }
+
+    async fn end_invitation(
+        &self,
+        id: InvitationId,
+    ) -> Result<Option<InvitationRecord>, StoreError> {
+        self.announce("end_invitation", id.as_str()).await?;
+        self.store.end_invitation(id).await
+    }
+
     // What follows changes nobody's rights.
+
+    async fn is_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<bool, StoreError> {
+        self.store.is_invited(project, token, invitation).await
+    }
+
+    async fn admin(&self) -> Result<Option<AdminRecord>, StoreError> {
+        self.store.admin().await
+    }
+
+    async fn invitations(&self) -> Result<Vec<InvitationRecord>, StoreError> {
+        self.store.invitations().await
+    }
 
     fn hub_id(&self) -> &HubId {
         self.store.hub_id()

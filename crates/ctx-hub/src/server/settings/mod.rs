@@ -21,6 +21,7 @@ mod fields;
 mod file;
 mod limits;
 mod listen;
+mod registration;
 pub(super) mod tls;
 
 use std::fmt::Debug;
@@ -34,6 +35,7 @@ pub use duration::HumanDuration;
 pub use error::{SettingsError, SettingsFault};
 pub use limits::Limits;
 pub use listen::{Listen, Network, NotANetwork};
+pub use registration::Registration;
 pub use tls::TlsSettings;
 
 /// A part of the settings.
@@ -105,6 +107,8 @@ sections! {
     listen: Listen,
     /// How many connections there may be, and how long a peer may draw things out.
     connections: Connections,
+    /// Who may register which projects.
+    registration: Registration,
     /// How much of a hub one client, and all of them, may use.
     limits: Limits,
     /// With which certificate a hub ends TLS itself.

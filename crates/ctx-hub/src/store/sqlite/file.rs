@@ -32,7 +32,7 @@ pub(super) fn wal(path: &Utf8Path) -> Utf8PathBuf {
 }
 
 /// The database at `path` and every file that the engine may keep beside it.
-pub(super) fn all(path: &Utf8Path) -> Vec<Utf8PathBuf> {
+pub(in crate::store) fn all(path: &Utf8Path) -> Vec<Utf8PathBuf> {
     let companions = COMPANIONS.iter().map(|suffix| companion(path, suffix));
     std::iter::once(path.to_owned()).chain(companions).collect()
 }

@@ -8,6 +8,7 @@
 //! | `connection` | how the database is opened |
 //! | `writer` | the thread that writes, in groups; `write` has its statements |
 //! | `usage` | what each client has stored today |
+//! | `admin` | the admin token, invitations, and registering with them |
 //! | `readers` | the connections that read; `read` has their statements |
 //! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
@@ -29,11 +30,15 @@ use self::wal::Checkpoints;
 use self::write::Tip;
 use self::writer::Job;
 use super::error::{Damage, StoreError};
-use super::{Client, Notice, PageQuery, Quota, Statistics, Store};
+use super::{
+    AdminRecord, Client, InvitationRecord, NewInvitation, Notice, PageQuery, Quota, Statistics,
+    Store,
+};
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
-use crate::types::{Chain, ClientId, HubId, ProjectName, Sequence};
+use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
+mod admin;
 mod connection;
 mod create;
 mod file;
@@ -51,6 +56,8 @@ pub mod verify;
 mod wal;
 mod write;
 mod writer;
+
+pub(super) use file::all as files;
 
 /// The embedded store.
 ///
@@ -255,26 +262,79 @@ impl Store for SqliteStore {
     }
 
     async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError> {
-        let id = ClientId::random().map_err(|source| StoreError::Random { source })?;
-        let client = Client {
-            id,
-            project,
-            created_at: now(),
-            revoked_at: None,
+        let new = admin::new_client(project)?;
+        let project = new.project.clone();
+        let work =
+            move |connection: &Connection, _: &mut Tip| admin::register(connection, &new, &token);
+        self.write(0, work).await?.settle(project)
+    }
+
+    async fn register_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<Client, StoreError> {
+        let new = admin::new_client(project)?;
+        let project = new.project.clone();
+        let work = move |connection: &Connection, _: &mut Tip| {
+            admin::register_invited(connection, &new, &token, &invitation)
         };
-        let new = client.clone();
-        let registered = self
-            .write(0, move |connection, _| {
-                write::register(connection, &new.id, &new.project, &token, new.created_at)
+        self.write(0, work).await?.settle(project)
+    }
+
+    async fn is_invited(
+        &self,
+        project: ProjectName,
+        token: TokenHash,
+        invitation: TokenHash,
+    ) -> Result<bool, StoreError> {
+        self.readers
+            .ask(move |connection| {
+                admin::is_invited(connection, &project, &token, &invitation, now())
             })
-            .await?;
-        if registered {
-            Ok(client)
+            .await
+    }
+
+    async fn admin(&self) -> Result<Option<AdminRecord>, StoreError> {
+        self.readers.ask(admin::admin).await
+    }
+
+    async fn set_admin(&self, token: TokenHash) -> Result<AdminRecord, StoreError> {
+        let record = AdminRecord {
+            hash: token,
+            created_at: now(),
+        };
+        let kept = record.clone();
+        self.write(0, move |connection, _| admin::set_admin(connection, &kept))
+            .await
+            .map(|()| record)
+    }
+
+    async fn invite(&self, invitation: NewInvitation) -> Result<(), StoreError> {
+        let project = invitation.project.clone();
+        let invited = self.write(0, move |connection, _| {
+            admin::invite(connection, &invitation)
+        });
+        if invited.await? {
+            Ok(())
         } else {
-            Err(StoreError::ProjectExists {
-                project: client.project,
-            })
+            Err(StoreError::ProjectExists { project })
         }
+    }
+
+    async fn invitations(&self) -> Result<Vec<InvitationRecord>, StoreError> {
+        self.readers.ask(admin::invitations).await
+    }
+
+    async fn end_invitation(
+        &self,
+        id: InvitationId,
+    ) -> Result<Option<InvitationRecord>, StoreError> {
+        self.write(0, move |connection, _| {
+            admin::end_invitation(connection, &id, now())
+        })
+        .await
     }
 
     async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError> {

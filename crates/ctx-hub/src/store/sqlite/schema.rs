@@ -38,6 +38,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: sql!("0004_usage.sql"),
         compute: None,
     },
+    Migration {
+        sql: sql!("0005_admin.sql"),
+        compute: None,
+    },
 ];
 
 /// The newest format that is known.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::admin;
 use super::rows::{self, client_columns};
 use crate::entry::EntryDraft;
 use crate::secret::TokenHash;
@@ -154,6 +155,16 @@ pub(super) fn set_tip(connection: &Connection, tip: Tip) -> rusqlite::Result<()>
         .map(drop)
 }
 
+/// Whether a project has a client that lives.
+pub(super) fn project_lives(
+    connection: &Connection,
+    project: &ProjectName,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(PROJECT_LIVES)?
+        .query_row([project.as_str()], |row| row.get(0))
+}
+
 /// Registers a client; false when its project has one that lives.
 pub(super) fn register(
     connection: &Connection,
@@ -162,10 +173,7 @@ pub(super) fn register(
     token: &TokenHash,
     created_at: i64,
 ) -> rusqlite::Result<bool> {
-    let lives: bool = connection
-        .prepare_cached(PROJECT_LIVES)?
-        .query_row([project.as_str()], |row| row.get(0))?;
-    if lives {
+    if project_lives(connection, project)? {
         return Ok(false);
     }
     let token = token.as_bytes().as_slice();
@@ -178,17 +186,22 @@ pub(super) fn register(
     Ok(true)
 }
 
-/// Ends the token of a client at `now`, and answers the client.
+/// Ends the token of a client at `now`, and the open invitations of its project with it; answers
+/// the client. Ended again, it ends no invitation that was made since.
 pub(super) fn revoke(
     connection: &Connection,
     id: &ClientId,
     now: i64,
 ) -> rusqlite::Result<Option<Client>> {
-    connection
+    let ended = connection
         .prepare_cached(REVOKE)?
         .execute(params![id.as_str(), now])?;
-    connection
+    let client = connection
         .prepare_cached(BY_ID)?
         .query_row([id.as_str()], rows::client)
-        .optional()
+        .optional()?;
+    if let Some(client) = client.as_ref().filter(|_| ended > 0) {
+        admin::end_invitations_of(connection, &client.project, now)?;
+    }
+    Ok(client)
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use ctx_config::limits;
-use ctx_hub::client::{ClientError, ClientErrorKind, HubClient, HubIdentity, Timeouts, Violation};
+use ctx_hub::client::{
+    Admission, ClientError, ClientErrorKind, HubClient, HubIdentity, Timeouts, Violation,
+};
 use ctx_hub::entry::{EntryDraft, EntryMeta};
-use ctx_hub::secret::AdminToken;
+use ctx_hub::secret::{AdminToken, Invitation};
 use ctx_hub::types::{EntryId, EntryType, ProjectName, Sequence, TypeSet};
 
 use super::peer::{End, Peer, Reply, framed, map};
@@ -89,6 +91,45 @@ async fn register_sends_what_the_protocol_says_byte_for_byte() {
         admin_token().expose()
     );
     assert_eq!(seen.body, framed(json.as_bytes()));
+}
+
+#[tokio::test]
+async fn an_invitation_goes_alone_with_the_hash_of_the_token_that_the_caller_keeps() {
+    let invitation = Invitation::parse(&format!("ctx_inv_{}", "8".repeat(64))).unwrap();
+    let admission = Admission::Invitation(invitation.clone());
+    let register = async |reply: Reply| {
+        let mut peer = Peer::start([reply]).await;
+        let client = HubClient::connect(peer.address(), patient()).await.unwrap();
+        let registered = in_time(client.register_as(&admission, &project(), &token())).await;
+        (registered, peer.seen().await)
+    };
+    let answer = format!(r#"{{"client_id":"{HUB_ID}","client_token":""}}"#);
+    let (registered, seen) = register(Reply::message(&answer)).await;
+    assert_eq!(registered.unwrap().token, token());
+    let json = format!(
+        r#"{{"admin_token":"","project_name":"größe \"x\"","invitation":"{}","token_hash":"{}"}}"#,
+        invitation.expose(),
+        token().hash().to_hex()
+    );
+    assert_eq!(seen.body, framed(json.as_bytes()));
+
+    // A hub that knows invitations and no hashes, or an older one that is given the admin token.
+    let made = format!("ctx_cli_{}", "9".repeat(64));
+    let answer = format!(r#"{{"client_id":"{HUB_ID}","client_token":"{made}"}}"#);
+    let (registered, _) = register(Reply::message(&answer)).await;
+    assert_eq!(registered.unwrap().token.expose(), made);
+
+    let (refused, _) = register(Reply::failed(7, "invalid admin token")).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, ClientError::NoInvitations { .. }),
+        "{refused}"
+    );
+    assert!(refused.hint().unwrap().contains("older"));
+    let (refused, _) = register(Reply::failed(7, "invalid invitation")).await;
+    assert!(matches!(refused, Err(ClientError::NotInvited { .. })));
+    let (refused, _) = register(Reply::failed(9, "the proposed token is not a new one")).await;
+    assert!(matches!(refused, Err(ClientError::TokenInUse { .. })));
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ async fn protobuf_is_answered_in_protobuf_under_both_of_its_names() {
         let request = wire::RegisterRequest {
             admin_token: hub.admin_token().expose().to_owned(),
             project_name: project.to_owned(),
+            ..wire::RegisterRequest::default()
         };
         let answer = peer
             .call(REGISTER, content_type, None, request.encode_to_vec())

@@ -1,5 +1,6 @@
 //! What is wrong with a data directory. Reads, and never writes.
 
+mod admin;
 mod folder;
 mod open;
 mod report;
@@ -19,6 +20,7 @@ use ctx_config::paths::DataDir;
 use ctx_io::{LockStatus, lock};
 
 use self::StoreFindingKind as Kind;
+use self::folder::Kept;
 use self::open::Company;
 use self::scan::Scan;
 use super::{file, torn};
@@ -52,6 +54,7 @@ pub fn verify(
         folder::look(dir, &mut report);
         before.note(dir, &mut report);
         let looked = store(dir, before.company, &mut report, on_progress);
+        let looked = looked.map(|kept| folder::token(dir, &kept, &mut report));
         // A hub's own files change while it runs, and the engine sees to one moment of them.
         if before.company == Company::Hub || mark(dir)? == before {
             return looked.map(|()| report);
@@ -64,13 +67,13 @@ pub fn verify(
     })
 }
 
-/// Looks at the store itself.
+/// Looks at the store itself, and answers what it says of the admin token.
 fn store(
     dir: &DataDir,
     company: Company,
     report: &mut StoreReport,
     on_progress: scan::Listener<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Kept, StoreError> {
     let path = dir.store();
     match file::exists(&path) {
         Ok(true) => {}
@@ -78,9 +81,9 @@ fn store(
             if !dir.old_entries().exists() {
                 report.found(&path, Kind::Damaged, None, "is not there");
             }
-            return Ok(());
+            return Ok(Kept::Nothing);
         }
-        Err(error) => return refused(&path, error, report),
+        Err(error) => return refused(&path, error, report).map(|()| Kept::Nothing),
     }
     if company == Company::NobodyAndLog
         && let Some(Notice::LogDamaged { path: wal, lost }) = torn::look(&path)?
@@ -95,13 +98,14 @@ fn store(
         path: &path,
         report,
         acknowledged: (company != Company::Hub).then_some(dir),
+        admin: Kept::Nothing,
     };
     let scanned =
         open::open(&path, company).and_then(|connection| scan.run(&connection, &mut *on_progress));
     if let Err(error) = scanned {
         scan.found(Kind::Damaged, None, format!("cannot be read: {error}"));
     }
-    Ok(())
+    Ok(scan.admin)
 }
 
 /// What a store that does not open is, as a finding; what the system refused stays an error.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row};
 use super::super::marks::Marks;
 use super::super::rows::{self, client_columns, entry_columns, entry_fields};
 use super::super::{read, schema};
+use super::folder::Kept;
 use super::report::{StoreFindingKind as Kind, StoreProgress, StoreReport};
 use crate::types::{Chain, EntryType, Sequence};
 
@@ -35,6 +36,8 @@ const ID_HASH: usize = 11;
 const CHAIN_FORMAT: u32 = 2;
 /// The format from which on commits are counted.
 const COMMITS_FORMAT: u32 = 3;
+/// The format from which on the admin token's hash and invitations are kept.
+const ADMIN_FORMAT: u32 = 5;
 const COUNTS: &str = "SELECT origin, type, entries FROM counts";
 const CLIENTS: &str = concat!(
     "SELECT ",
@@ -43,7 +46,8 @@ const CLIENTS: &str = concat!(
 );
 /// Days of clients that there never were.
 const STRAY_USAGE: &str = "SELECT count(*) FROM usage WHERE client NOT IN (SELECT id FROM clients)";
-const TOKEN_HASH_BYTES: i64 = 32;
+/// Length of the hash of a token, in bytes.
+pub(super) const TOKEN_HASH_BYTES: i64 = 32;
 
 /// How many entries there are of a project and a type.
 type Tally = BTreeMap<(String, EntryType), u64>;
@@ -76,6 +80,8 @@ pub(super) struct Scan<'a> {
     pub(super) report: &'a mut StoreReport,
     /// Where what was acknowledged is remembered, unless a hub goes on writing there.
     pub(super) acknowledged: Option<&'a DataDir>,
+    /// What the store says of the admin token, once it was read.
+    pub(super) admin: Kept,
 }
 
 impl Scan<'_> {
@@ -103,6 +109,10 @@ impl Scan<'_> {
             self.counts(&snapshot, tally);
         }
         self.clients(&snapshot);
+        if format >= ADMIN_FORMAT {
+            self.admin(&snapshot);
+            self.invitations(&snapshot);
+        }
         Ok(())
     }
 

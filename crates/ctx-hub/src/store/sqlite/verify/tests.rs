@@ -26,6 +26,8 @@ struct Hub {
 impl Hub {
     fn empty() -> Self {
         let temp = tempfile::tempdir().unwrap();
+        let mode = fs::Permissions::from_mode(paths::PRIVATE_DIR_MODE);
+        fs::set_permissions(temp.path(), mode).unwrap();
         let data = DataDir::new(Utf8Path::from_path(temp.path()).unwrap());
         let hub = Self { data, _temp: temp };
         let token = AdminToken::random().unwrap();
@@ -376,16 +378,26 @@ async fn token_modes_and_leftovers_are_told() {
     hub.put(&hub.data.admin_token(), b"none");
     assert_told(&hub.verified(), &[(token, None, Kind::Token)]);
     fs::remove_file(hub.data.admin_token()).unwrap();
-    assert_told(&hub.verified(), &[(token, None, Kind::Token)]);
+    assert_told(&hub.verified(), &[]);
     let open = |path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     hub.put(&hub.data.admin_token(), b"none");
     open(hub.data.admin_token());
     open(hub.data.store());
-    let told = [
-        (token, None, Kind::Mode),
+    let both = [
         (paths::STORE_FILE, None, Kind::Mode),
+        (token, None, Kind::Mode),
     ];
-    assert_told(&hub.verified(), &told);
+    assert_told(&hub.verified(), &both);
+    let hub = Hub::stopped().await;
+    let name = hub.data.path().file_name().unwrap();
+    let mode = fs::Permissions::from_mode(0o750);
+    fs::set_permissions(hub.data.path(), mode).unwrap();
+    assert_told(&hub.verified(), &[(name, None, Kind::Mode)]);
+    let hub = Hub::stopped().await;
+    fs::remove_file(hub.data.marks()).unwrap();
+    std::os::unix::fs::symlink("elsewhere", hub.data.marks()).unwrap();
+    let marks = (paths::STORE_MARKS_FILE.to_owned(), None, Kind::NotAFile);
+    assert!(told(&hub.verified()).contains(&marks));
     let hub = Hub::stopped().await;
     hub.put(&hub.data.store_new(), b"half");
     hub.put(&hub.data.old_clients(), b"[]");
@@ -496,4 +508,43 @@ async fn a_write_ahead_log_damaged_anywhere_is_told_or_costs_one_transaction_and
             store.close().await.ok();
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_file_is_held_against_what_the_store_has_of_the_token() {
+    let hub = Hub::stopped().await;
+    let (right, wrong) = (AdminToken::random().unwrap(), AdminToken::random().unwrap());
+    let (store, _) = SqliteStore::open(&hub.data).unwrap();
+    store.set_admin(right.hash()).await.unwrap();
+    store.close().await.unwrap();
+    let token = paths::ADMIN_TOKEN_FILE;
+
+    hub.put(&hub.data.admin_token(), right.expose().as_bytes());
+    assert_told(&hub.verified(), &[]);
+    for text in [wrong.expose(), "none"] {
+        hub.put(&hub.data.admin_token(), text.as_bytes());
+        assert_told(&hub.verified(), &[(token, None, Kind::Token)]);
+    }
+    fs::remove_file(hub.data.admin_token()).unwrap();
+    assert_told(&hub.verified(), &[]);
+}
+
+#[tokio::test]
+async fn an_invitation_that_cannot_be_used_is_told() {
+    let hub = Hub::stopped().await;
+    let engine = Connection::open(hub.data.store()).unwrap();
+    let hash = [7_u8; 32];
+    let row = "INSERT INTO invitations (id, token_hash, project, uses, created_at, expires_at) \
+               VALUES (?1, ?2, 'beta', 1, 0, 1)";
+    engine.execute(row, ("0123456789abcdef", &hash)).unwrap();
+    assert_told(&hub.verified(), &[]);
+    engine
+        .execute("UPDATE invitations SET id = 'x'", [])
+        .unwrap();
+    let report = hub.verified();
+    assert_told(&report, &[(paths::STORE_FILE, None, Kind::Client)]);
+    assert!(
+        report.findings[0].detail.contains("number 1"),
+        "{report:#?}"
+    );
 }

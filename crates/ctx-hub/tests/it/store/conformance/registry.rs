@@ -72,9 +72,16 @@ pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fr
         .store
         .register("beta".parse().unwrap(), token.hash())
         .await;
-    assert!(matches!(twice, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(twice, Err(StoreError::TokenInUse)), "{twice:?}");
+    // Asked for again, the registration is answered, and there is one.
+    let again = fresh.store.register("alpha".parse().unwrap(), token.hash());
+    assert_eq!(again.await.unwrap(), registered);
+    assert_eq!(fresh.store.clients().await.unwrap().len(), 1);
     fresh.store.revoke(registered.id).await.unwrap();
     assert_eq!(fresh.store.authenticate(token.hash()).await.unwrap(), None);
+    // A token that was ended never comes back to life.
+    let again = fresh.store.register("alpha".parse().unwrap(), token.hash());
+    assert!(matches!(again.await, Err(StoreError::TokenInUse)));
 }
 
 pub(in crate::store) async fn a_revoked_client_stores_nothing(mut fresh: Fresh) {
