@@ -15,7 +15,8 @@ pub(crate) use connect::{
     TimeoutArgs, UnlockArgs, VerifyArgs,
 };
 pub(crate) use hub::{
-    AuditArgs, DataDirArgs, Hub, HubUnlockArgs, RevokeArgs, StartArgs, TargetArgs,
+    AuditArgs, DataDirArgs, Hub, HubUnlockArgs, Invitations, InvitationsArgs, InviteArgs,
+    RevokeArgs, StartArgs, TargetArgs, Token,
 };
 pub(crate) use trust::TrustArgs;
 pub(crate) use types::Since;

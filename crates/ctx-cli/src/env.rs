@@ -18,6 +18,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Environment {
     home: Option<OsString>,
     admin_token: Option<OsString>,
+    invitation: Option<OsString>,
     log: Option<OsString>,
     no_color: bool,
     stdout_is_terminal: bool,
@@ -31,6 +32,7 @@ impl Environment {
         Self {
             home: not_empty(env::HOME),
             admin_token: not_empty(env::ADMIN_TOKEN),
+            invitation: not_empty(env::INVITATION),
             log: not_empty(env::LOG),
             no_color: not_empty(env::NO_COLOR).is_some(),
             stdout_is_terminal: std::io::stdout().is_terminal(),
@@ -44,6 +46,7 @@ impl Environment {
         Self {
             home: Some(home.as_os_str().to_owned()),
             admin_token: None,
+            invitation: None,
             log: self.log.clone(),
             ..*self
         }
@@ -89,14 +92,15 @@ impl Environment {
     /// # Errors
     /// It is not UTF-8.
     pub(crate) fn admin_token(&self) -> Result<Option<String>, CliError> {
-        let Some(token) = self.admin_token.clone() else {
-            return Ok(None);
-        };
-        // The value is not repeated: it may be most of a secret.
-        let token = token
-            .into_string()
-            .map_err(|_| CliError::usage(format!("{} is not UTF-8", env::ADMIN_TOKEN)))?;
-        Ok(Some(token))
+        secret(env::ADMIN_TOKEN, self.admin_token.as_ref())
+    }
+
+    /// The invitation that the environment holds; not checked yet.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub(crate) fn invitation(&self) -> Result<Option<String>, CliError> {
+        secret(env::INVITATION, self.invitation.as_ref())
     }
 
     /// The filter of the diagnostic log, if one is set.
@@ -120,6 +124,16 @@ impl Environment {
     pub(crate) const fn stderr_takes_colour(&self) -> bool {
         self.stderr_is_terminal && !self.no_color
     }
+}
+
+/// The value of a variable. It is not repeated: it may be most of a secret.
+fn secret(name: &str, value: Option<&OsString>) -> Result<Option<String>, CliError> {
+    let Some(value) = value.cloned() else {
+        return Ok(None);
+    };
+    let text = value.into_string();
+    text.map(Some)
+        .map_err(|_| CliError::usage(format!("{name} is not UTF-8")))
 }
 
 /// `path` from the root, without looking at it.

@@ -50,12 +50,16 @@ pub(crate) struct TimeoutArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "The admin token stands in admin.token in the hub's data directory. It is \
-    asked for once and not kept. What others on the machine can see in the list of processes is \
-    no place for it: give it on standard input or in CTX_HUB_ADMIN_TOKEN.\n\n\
+    after_help = "A project registers with an invitation, which `ctx hub invite` prints with the \
+    whole command, or with the hub's admin token. Neither is kept. What others on the machine can \
+    see in the list of processes is no place for the admin token: give it on standard input or in \
+    CTX_HUB_ADMIN_TOKEN.\n\n\
+    The project's own token is sealed before the hub is asked. When the answer was lost, the same \
+    command again is answered the same registration.\n\n\
     A hub on another machine is asked over TLS. Its certificate has to come from an authority that \
     this machine trusts, unless --ca-cert or --fingerprint says whom to trust instead.\n\n\
     Examples:\n  \
+    ctx connect register hub.example:9900 --invitation ctx_inv_… --project billing\n  \
     ctx connect register 127.0.0.1:9900 --token - < ~/.ctx/hub-data/admin.token\n  \
     ctx connect register https://hub.example --project billing --token ctx_adm_…\n  \
     CTX_HUB_ADMIN_TOKEN=ctx_adm_… ctx connect register https://10.0.0.7 --fingerprint 3f5e…"
@@ -69,6 +73,15 @@ pub(crate) struct RegisterArgs {
     /// The hub's admin token, or - to read it from standard input (default: CTX_HUB_ADMIN_TOKEN)
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,
+    /// An invitation for this project, or - to read it from standard input (default:
+    /// CTX_HUB_INVITATION, which goes before the admin token there)
+    #[arg(
+        long,
+        value_name = "INVITATION",
+        allow_hyphen_values = true,
+        conflicts_with = "token"
+    )]
+    pub(crate) invitation: Option<String>,
     /// The project's name at the hub (default: the name of the directory that holds .context/)
     #[arg(long, value_name = "NAME")]
     pub(crate) project: Option<ProjectName>,

@@ -1,13 +1,14 @@
 //! `ctx hub …`
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
-use ctx_config::wire;
+use ctx_config::{limits, wire};
 use ctx_hub::client::HubAddress;
 use ctx_hub::server::settings::TlsSettings;
-use ctx_hub::types::ClientId;
+use ctx_hub::types::{ClientId, InvitationId, ProjectName};
 
 use super::{TrustArgs, types};
 
@@ -17,6 +18,7 @@ use super::{TrustArgs, types};
     about = "Serve a hub and look after it",
     after_help = "Examples:\n  \
         ctx hub start --daemon\n  \
+        ctx hub invite --project billing\n  \
         ctx hub clients\n  \
         ctx hub stop"
 )]
@@ -43,6 +45,13 @@ pub(crate) enum Hub {
     Clients(TargetArgs),
     /// End a client's token at once
     Revoke(RevokeArgs),
+    /// Invite a project: print the command that registers it
+    Invite(InviteArgs),
+    /// List every invitation that was ever made, or end one
+    Invitations(InvitationsArgs),
+    /// Look after the admin token
+    #[command(subcommand)]
+    Token(Token),
     /// Show the lock of a data directory; remove it when its hub is dead
     Unlock(HubUnlockArgs),
     /// Show what happened: every call, by whom, from where, and what came of it
@@ -201,8 +210,96 @@ pub(crate) struct TargetArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Its open streams end, and the project's name is free to be registered \
-    again. Works with and without a running hub.\n\n\
+    after_help = "Prints one line, to be run in the project that is invited. It is the only time \
+    that the invitation is shown; the hub keeps a hash of it. It registers this one project, under \
+    this name, within its time and as often as --uses says; a use more than the first is of use once \
+    the client before it was revoked. Revoking a client ends the open invitations of its project. \
+    Works with and without a running hub.\n\n\
+    The address is the one of --address, else public_address in the hub's settings, else the one \
+    that the hub is bound to, with the name of this machine when it is bound to all of them.\n\n\
+    Examples:\n  \
+    ctx hub invite --project billing\n  \
+    ctx hub invite --project billing --expires 2h --address hub.example:9900\n  \
+    ctx hub invite --project billing --data-dir /var/lib/ctx --json"
+)]
+pub(crate) struct InviteArgs {
+    /// The name of the project, under which it registers
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) project: ProjectName,
+    /// How long it can be used, at most 30 days
+    #[arg(long, value_name = "DURATION", value_parser = types::invitation_ttl, default_value = "24h")]
+    pub(crate) expires: Duration,
+    /// How often it can be used, at most 1,000 times
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::INVITATION_USES_MAX)),
+        default_value_t = 1
+    )]
+    pub(crate) uses: u32,
+    /// Where projects reach the hub: host, host:port or `[v6]:port`
+    #[arg(long, value_name = "ADDR", value_parser = types::hub_address)]
+    pub(crate) address: Option<HubAddress>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Works with and without a running hub.\n\n\
+    Examples:\n  ctx hub invitations\n  ctx hub invitations end 0123456789abcdef"
+)]
+pub(crate) struct InvitationsArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<Invitations>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// What is done with an invitation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Invitations {
+    /// End an invitation at once
+    End(EndArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "What was registered with it stays: `ctx hub revoke` ends that.\n\n\
+    Examples:\n  ctx hub invitations end 0123456789abcdef"
+)]
+pub(crate) struct EndArgs {
+    /// The invitation, as `ctx hub invitations` lists it
+    #[arg(value_name = "INVITATION_ID", value_parser = types::invitation_id)]
+    pub(crate) invitation: InvitationId,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// What is done with the admin token.
+#[derive(Debug, Subcommand)]
+#[command(
+    about = "Look after the admin token",
+    after_help = "Examples:\n  ctx hub token rotate"
+)]
+pub(crate) enum Token {
+    /// Make a new admin token in place of the one before, and show it this once
+    #[command(
+        after_help = "The token before is worth nothing from then on, and its file, admin.token, is \
+        removed. The hub keeps a hash of the new one: keep the token where you keep secrets. Asks a \
+        running hub through its data directory, never over the network; works without a running hub, \
+        too. Cut off half-way, run it again.\n\n\
+        Examples:\n  ctx hub token rotate\n  ctx hub token rotate --data-dir /var/lib/ctx --json"
+    )]
+    Rotate(DataDirArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Its open streams end, and so do the open invitations of its project. The \
+    project's name can be registered again with the admin token, or with an invitation that is made \
+    afterwards. Works with and without a running hub.\n\n\
     Examples:\n  ctx hub revoke 0123456789abcdef0123456789abcdef"
 )]
 pub(crate) struct RevokeArgs {

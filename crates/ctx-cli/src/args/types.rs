@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use ctx_config::limits;
 use ctx_hub::client::HubAddress;
-use ctx_hub::types::{ClientId, EntryId, EntryType, Fingerprint, UnknownType};
+use ctx_hub::types::{ClientId, EntryId, EntryType, Fingerprint, InvitationId, UnknownType};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -65,6 +65,27 @@ pub(super) fn since(text: &str) -> Result<Since, Invalid> {
                   2026-11-23T08:00:00Z"
                 .to_owned(),
         })
+}
+
+/// How long an invitation is good for.
+pub(super) fn invitation_ttl(text: &str) -> Result<Duration, Invalid> {
+    let most = limits::INVITATION_TTL_MAX;
+    let asked = duration(text)?;
+    if asked < Duration::from_secs(1) || asked > most {
+        let days = most.as_secs() / 86_400;
+        let why = format!("an invitation is good for 1 second to {days} days");
+        return Err(Invalid { why });
+    }
+    Ok(asked)
+}
+
+/// The id of an invitation.
+pub(super) fn invitation_id(text: &str) -> Result<InvitationId, Invalid> {
+    text.parse::<InvitationId>().map_err(|_| Invalid {
+        why:
+            "the id of an invitation is 16 lower-case hex digits (`ctx hub invitations` lists them)"
+                .to_owned(),
+    })
 }
 
 /// The id of an entry.

@@ -163,6 +163,7 @@ impl<'a> Story<'a> {
         self.step(Some(name), "ctx init".to_owned(), &report)?;
         let args = RegisterArgs {
             hub: hub.clone(),
+            invitation: None,
             trust: TrustArgs::default(),
             token: Some(admin.expose().to_owned()),
             project: None,

@@ -52,7 +52,8 @@ impl WorkTree {
                 probe: mirror.join(paths::DECISIONS_FILE),
             },
             Line {
-                pattern: escape(sealed.as_str()),
+                // And that of a registration that was cut off.
+                pattern: format!("{}*", escape(sealed.as_str())),
                 probe: sealed,
             },
         ];

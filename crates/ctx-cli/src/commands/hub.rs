@@ -5,14 +5,17 @@ mod check;
 mod clients;
 mod daemon;
 mod health;
+mod invitations;
+mod invite;
 mod revoke;
 pub(super) mod start;
 mod stop;
 mod target;
+mod token;
 mod unlock;
 mod verify;
 
-use crate::args::Hub;
+use crate::args::{Hub, Token};
 use crate::commands::Cx;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -29,6 +32,9 @@ pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
         Hub::Stop(args) => cx.screen.show(&stop::run(&args, cx).await?)?,
         Hub::Status(args) => return health::run(&args, cx).await,
         Hub::Clients(args) => cx.screen.show(&clients::run(&args, cx).await?)?,
+        Hub::Invite(args) => cx.screen.show_once(&invite::run(&args, cx).await?)?,
+        Hub::Invitations(args) => invitations::run(&args, cx).await?,
+        Hub::Token(Token::Rotate(at)) => cx.screen.show_once(&token::rotate(&at, cx).await?)?,
         Hub::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
         Hub::Audit(args) => audit::run(&args, cx).await?,
         Hub::Verify(args) => return verify::run(&args, cx),

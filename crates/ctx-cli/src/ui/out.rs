@@ -84,6 +84,19 @@ impl Screen {
         if self.quiet { Ok(()) } else { self.raw(&text) }
     }
 
+    /// Writes a result that cannot be had again, also where quiet is wanted.
+    ///
+    /// # Errors
+    /// As [`Screen::show`].
+    pub(crate) fn show_once(&self, report: &impl Report) -> Result<(), CliError> {
+        if self.json {
+            return self.json(report);
+        }
+        let mut text = Vec::new();
+        report.text(&mut text).map_err(unwritable)?;
+        self.raw(&text)
+    }
+
     /// Writes text for people: nothing where programs read, or where quiet is wanted.
     ///
     /// # Errors

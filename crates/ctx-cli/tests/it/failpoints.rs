@@ -1,5 +1,6 @@
 //! The program stopped, failed and killed at every step that has a name.
 
+mod admission;
 mod broken_disk;
 mod hub;
 mod killed;

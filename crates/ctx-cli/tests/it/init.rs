@@ -71,7 +71,7 @@ fn in_a_work_tree_it_warns_until_git_ignores_the_mirror_and_the_token() {
     --- stderr
     warning: git would commit what other projects shared, or this project's token:
       .context/hub/
-      .context/.connect.enc
+      .context/.connect.enc*
     hint: add these lines to [root]/p/.gitignore, or run `ctx init --gitignore`
     "#);
     put(&project.dir.join(paths::GITIGNORE_FILE), b"/target");
@@ -85,12 +85,12 @@ fn in_a_work_tree_it_warns_until_git_ignores_the_mirror_and_the_token() {
     kept    .context/CONVENTIONS.md
     kept    .context/TASKS.md
     added   .context/hub/ to [root]/p/.gitignore
-    added   .context/.connect.enc to [root]/p/.gitignore
+    added   .context/.connect.enc* to [root]/p/.gitignore
     "#);
     assert_snapshot!(ignored(&project), @r#"
     /target
     .context/hub/
-    .context/.connect.enc
+    .context/.connect.enc*
     "#);
     let again = project.json(&["init", "--gitignore"]);
     assert_eq!(again["git"]["added"], serde_json::json!([]));
@@ -107,7 +107,7 @@ fn in_a_folder_of_a_work_tree_the_lines_name_the_folder() {
     assert_eq!(document["git"]["added"].as_array().unwrap().len(), 2);
     let text = fs_err::read_to_string(world.root().join("tree").join(paths::GITIGNORE_FILE));
     let expected = format!(
-        "services/billing/{0}/{1}/\nservices/billing/{0}/{2}\n",
+        "services/billing/{0}/{1}/\nservices/billing/{0}/{2}*\n",
         paths::CONTEXT_DIR,
         paths::MIRROR_DIR,
         paths::CONNECT_FILE

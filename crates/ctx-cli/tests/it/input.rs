@@ -174,7 +174,7 @@ fn a_wrong_admin_token_registers_nothing() {
     exit 2
     --- stderr
     error: no admin token was given
-    hint: give it with --token, on standard input with --token -, or in CTX_HUB_ADMIN_TOKEN
+    hint: give it with --token, on standard input with --token -, or in CTX_HUB_ADMIN_TOKEN; a project also registers with --invitation
     "#);
     assert!(!project.context().connect_file().exists());
     let clients = world.ctx(&["hub", "clients", "--data-dir", hub.data.path().as_str()]);

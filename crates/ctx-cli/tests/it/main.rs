@@ -21,6 +21,7 @@ mod hub_settings;
 mod hub_verify;
 mod init;
 mod input;
+mod invite;
 mod outbox;
 mod output;
 mod patience;

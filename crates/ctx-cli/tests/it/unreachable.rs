@@ -50,7 +50,7 @@ fn a_hub_that_is_down_is_told_from_one_that_is_mute() {
     exit 4
     --- stderr
     error: the hub at 127.0.0.1:[port] did not answer register within 2s
-    hint: check that it is a ctx hub that listens at 127.0.0.1:[port], and that it is not overloaded
+    hint: it may be registered: run the same command again, and the hub answers the same registration
     "#);
     assert!(!other.context().connect_file().exists());
     assert!(!project.mirror().sync_lock().exists());

@@ -1,11 +1,12 @@
-//! `ctx connect register`: exchanges the admin token for a client token and keeps it sealed.
+//! `ctx connect register`: exchanges an invitation or the admin token for a client token and keeps it
+//! sealed.
 
 use std::io::{self, Write};
 
 use camino::Utf8PathBuf;
-use ctx_hub::client::{HubClient, Registration};
-use ctx_hub::connection::Connection;
-use ctx_hub::types::{ProjectName, TypeSet};
+use ctx_hub::client::{Admission, ClientError, HubClient, Registration};
+use ctx_hub::connection::Pending;
+use ctx_hub::types::ProjectName;
 use serde::Serialize;
 
 use crate::args::RegisterArgs;
@@ -43,8 +44,8 @@ impl Report for RegisterReport {
     }
 }
 
-/// Registers the project. Everything on this side is checked before the hub is asked, because a
-/// registration that cannot be kept has to be ended by hand.
+/// Registers the project. Everything on this side is checked before the hub is asked, and its token is
+/// sealed before: cut off at any instant, the same command is answered the same registration.
 ///
 /// # Errors
 /// Something on this side is missing or in the way, or the hub refuses.
@@ -54,41 +55,66 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
     refuse_to_replace(args, cx)?;
     let project = project_name(args, cx)?;
     let route = route::asked(&args.hub, &args.trust, cx)?;
-    let admin = token::admin_token(args.token.as_deref(), cx)?;
-    Connection::prepare(&cx.context, &user).map_err(convert::connection)?;
-
+    let admission = token::admission(args, cx)?;
+    let pending = Pending::begin(&cx.context, &user, &route, &project);
+    let pending = pending.map_err(convert::connection)?;
     let client = HubClient::connect(&route, super::timeouts(args.timeout))
         .await
         .map_err(convert::client)?;
-    let Registration { client_id, token } = client
-        .register(&admin, &project)
-        .await
-        .map_err(convert::client)?;
-    let connection = Connection {
-        hub_addr: route.address.clone(),
-        trust: route.trust,
-        insecure: route.insecure,
-        token,
-        types: TypeSet::all(),
-        project: Some(project.clone()),
-        client_id: Some(client_id.clone()),
-    };
-    connection.save(&cx.context, &user).map_err(|error| {
+    let (pending, registration) = ask(&client, &admission, &project, pending).await?;
+    let Registration { client_id, token } = registration;
+    pending.finish(&client_id, token).map_err(|error| {
         convert::connection(error)
             .during(format!(
                 "the hub registered client {client_id}, but its token could not be saved"
             ))
             .hint(format!(
-                "have it ended with `ctx hub revoke {client_id}`, then register again"
+                "run the same command again: the hub answers the same registration. If it is \
+                 older and says that the project exists, have it ended with `ctx hub revoke \
+                 {client_id}` first"
             ))
     })?;
     Ok(RegisterReport {
         project: project.to_string(),
-        hub: connection.hub_addr.to_string(),
+        hub: route.address.to_string(),
         client_id: client_id.to_string(),
         connection_file: cx.context.connect_file(),
         queued: super::outbox::waiting(cx),
     })
+}
+
+/// Asks the hub. A token of an earlier attempt that the hub has known and ended is replaced once.
+async fn ask(
+    client: &HubClient,
+    admission: &Admission,
+    project: &ProjectName,
+    pending: Pending,
+) -> Result<(Pending, Registration), CliError> {
+    let answered = client.register_as(admission, project, pending.token());
+    match answered.await {
+        Ok(registration) => Ok((pending, registration)),
+        Err(ClientError::TokenInUse { .. }) => {
+            let pending = pending.renew().map_err(convert::connection)?;
+            let answered = client.register_as(admission, project, pending.token());
+            let registration = answered.await.map_err(convert::client)?;
+            Ok((pending, registration))
+        }
+        Err(error) => {
+            let lost = matches!(
+                error,
+                ClientError::Gone { .. } | ClientError::Timeout { .. }
+            );
+            let error = convert::client(error);
+            Err(if lost {
+                error.hint(
+                    "it may be registered: run the same command again, and the hub answers the \
+                     same registration",
+                )
+            } else {
+                error
+            })
+        }
+    }
 }
 
 /// A registration is replaced only when told to: its token cannot be had again.

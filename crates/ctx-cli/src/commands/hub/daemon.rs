@@ -73,7 +73,7 @@ pub(super) async fn run(args: &StartArgs, cx: &Cx) -> Result<DaemonReport, CliEr
         Started::Ended(status) => return Err(ended(status, &data, before)),
         Started::Silent => return Err(silent(child, &data)),
     };
-    if is_new {
+    if is_new && data.admin_token().exists() {
         let path = data.admin_token();
         cx.screen.notice(&format!(
             "the admin token, which registers projects, is in {path}"

@@ -94,7 +94,7 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     let reload = certificates.map(|certificates| Ok((signals::hang_ups()?, certificates)));
     let reload = reload.transpose()?;
     cx.screen.show(&report)?;
-    if is_new {
+    if is_new && data.admin_token().exists() {
         cx.screen.notice(&format!(
             "the admin token, which registers projects, is in {}",
             report.admin_token_file

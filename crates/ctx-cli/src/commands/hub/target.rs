@@ -1,9 +1,14 @@
 //! Which hub is administered, and through what.
 
+use std::time::Duration;
+
 use ctx_config::paths::DataDir;
-use ctx_hub::client::{AdminClient, ClientError, ClientRecord, HubHealth};
-use ctx_hub::server::{self, OfflineHub};
-use ctx_hub::types::ClientId;
+use ctx_hub::client::{
+    AdminClient, ClientError, ClientRecord, HubHealth, InvitationInfo, NewlyInvited,
+};
+use ctx_hub::secret::AdminToken;
+use ctx_hub::server::{self, InvitationTerms, OfflineHub};
+use ctx_hub::types::{ClientId, InvitationId, ProjectName};
 use ctx_io::lock::{self, LockRecord, LockStatus};
 
 use super::unlock;
@@ -118,6 +123,78 @@ impl Target {
         project.ok_or_else(|| {
             CliError::new(Exit::Failed, format!("there is no client {client}"))
                 .hint("`ctx hub clients` lists who is registered")
+        })
+    }
+
+    /// Makes a new admin token; with it what an operator should know besides.
+    ///
+    /// # Errors
+    /// As [`Target::health`]; or the hub accepts no admin token.
+    pub(super) async fn rotate_admin_token(
+        &self,
+    ) -> Result<(AdminToken, Option<String>), CliError> {
+        match self {
+            Self::Running(client) => {
+                let token = client.rotate_admin_token().await.map_err(convert::client)?;
+                Ok((token, None))
+            }
+            Self::Stopped(hub) => hub.rotate_admin_token().await.map_err(convert::hub),
+        }
+    }
+
+    /// Makes an invitation.
+    ///
+    /// # Errors
+    /// As [`Target::health`]; or the project is registered already.
+    pub(super) async fn invite(
+        &self,
+        project: &ProjectName,
+        expires_in: Duration,
+        uses: u32,
+    ) -> Result<NewlyInvited, CliError> {
+        match self {
+            Self::Running(client) => {
+                let made = client.invite(project, expires_in, uses).await;
+                made.map_err(convert::client)
+            }
+            Self::Stopped(hub) => {
+                let mut terms = InvitationTerms::new(project.clone());
+                (terms.expires_in, terms.uses) = (expires_in, uses);
+                hub.invite(terms).await.map_err(convert::hub)
+            }
+        }
+    }
+
+    /// Every invitation that was ever made.
+    ///
+    /// # Errors
+    /// As [`Target::health`].
+    pub(super) async fn invitations(&self) -> Result<Vec<InvitationInfo>, CliError> {
+        match self {
+            Self::Running(client) => client.invitations().await.map_err(convert::client),
+            Self::Stopped(hub) => hub.invitations().await.map_err(convert::hub),
+        }
+    }
+
+    /// Ends an invitation.
+    ///
+    /// # Errors
+    /// As [`Target::health`]; or there is no such invitation.
+    pub(super) async fn end_invitation(
+        &self,
+        id: &InvitationId,
+    ) -> Result<InvitationInfo, CliError> {
+        let ended = match self {
+            Self::Running(hub) => match hub.end_invitation(id).await {
+                Ok(ended) => Some(ended),
+                Err(ClientError::NotFound { .. }) => None,
+                Err(error) => return Err(convert::client(error)),
+            },
+            Self::Stopped(hub) => hub.end_invitation(id).await.map_err(convert::hub)?,
+        };
+        ended.ok_or_else(|| {
+            CliError::new(Exit::Failed, format!("there is no invitation {id}"))
+                .hint("`ctx hub invitations` lists them")
         })
     }
 }
