@@ -164,6 +164,10 @@ pub(super) async fn health(
         encrypted: about.certificates.is_some(),
         fingerprint: about.certificates.as_ref().map(Certificates::fingerprint),
         certificate_expires_at: about.certificates.as_ref().map(Certificates::expires_at),
+        self_signed: about
+            .certificates
+            .as_ref()
+            .is_some_and(Certificates::is_self_signed),
         head,
         total_entries: total,
         connected_clients: listening,

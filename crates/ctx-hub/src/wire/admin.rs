@@ -25,6 +25,8 @@ pub struct HubHealth {
     pub fingerprint: Option<Fingerprint>,
     /// Until when the certificate is valid, in Unix seconds.
     pub certificate_expires_at: Option<i64>,
+    /// Whether the hub made the certificate itself, so that no authority vouches for it.
+    pub self_signed: bool,
     /// The last sequence handed out; [`Sequence::START`] when none was.
     pub head: Sequence,
     /// How many entries there are.

@@ -205,6 +205,7 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         fingerprint,
         encrypted,
         certificate_expires_at,
+        self_signed,
     } = message;
     let fingerprint = (!fingerprint.is_empty()).then(|| fingerprint.parse());
     Ok(HubHealth {
@@ -220,6 +221,7 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         encrypted,
         fingerprint: fingerprint.transpose()?,
         certificate_expires_at: (certificate_expires_at != 0).then_some(certificate_expires_at),
+        self_signed,
         head: Sequence::new(head),
         total_entries,
         connected_clients,
@@ -242,6 +244,7 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         encrypted,
         fingerprint,
         certificate_expires_at,
+        self_signed,
         head,
         total_entries,
         connected_clients,
@@ -265,6 +268,7 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         fingerprint: fingerprint.map_or_else(String::new, |it| it.to_string()),
         encrypted,
         certificate_expires_at: certificate_expires_at.unwrap_or_default(),
+        self_signed,
     }
 }
 
@@ -584,6 +588,7 @@ mod tests {
             fingerprint: "0f".repeat(32),
             encrypted: true,
             certificate_expires_at: 13,
+            self_signed: true,
         };
         assert_eq!(
             health_to_wire(health_from_wire(health.clone()).unwrap()),

@@ -354,6 +354,10 @@ pub struct HubStatusResponse {
     #[prost(int64, tag = "15")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub certificate_expires_at: i64,
+    /// Whether the hub made the certificate itself, so that nobody vouches for it: pin the fingerprint.
+    #[prost(bool, tag = "17")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub self_signed: bool,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use ctx_hub::client::{HubAddress, HubHealth, NewlyInvited};
-use ctx_hub::types::ProjectName;
+use ctx_hub::client::{HubAddress, HubHealth, NewlyInvited, Scheme};
+use ctx_hub::types::{Fingerprint, ProjectName};
 use serde::Serialize;
 
 use super::target::{self, Target};
@@ -36,8 +36,10 @@ impl Report for InviteReport {
 struct Reach {
     /// With its scheme, if it takes one.
     address: String,
-    /// Of its certificate, lower-case hex; empty when there is nothing to pin.
-    fingerprint: String,
+    /// Of a certificate that no authority vouches for.
+    fingerprint: Option<Fingerprint>,
+    /// That a project has to insist, for nothing is encrypted on the way.
+    insecure: bool,
 }
 
 /// Invites a project.
@@ -100,10 +102,47 @@ async fn make(args: &InviteArgs, target: &Target) -> Result<(Reach, NewlyInvited
 }
 
 /// `address` as projects have to write it.
-fn reach(address: String, _health: &HubHealth) -> Reach {
+fn reach(address: String, health: &HubHealth) -> Reach {
+    let Ok(known) = address.parse::<HubAddress>() else {
+        // Said by the hub's own settings, which its operator has to mend.
+        return Reach {
+            address,
+            fingerprint: None,
+            insecure: false,
+        };
+    };
+    let scheme = known.scheme().or_else(|| scheme(&known, health));
+    let address = match scheme {
+        Some(scheme) => known.clone().with_scheme(scheme),
+        None => known.clone(),
+    };
+    let is_clear = scheme == Some(Scheme::Clear);
     Reach {
-        address,
-        fingerprint: String::new(),
+        fingerprint: health
+            .fingerprint
+            .clone()
+            .filter(|_| health.self_signed && !is_clear),
+        insecure: is_clear && !known.is_loopback(),
+        address: address.to_string(),
+    }
+}
+
+/// What an address without a scheme means: what the hub speaks, and where it speaks in the clear on
+/// its own machine alone, what a proxy before it has to.
+fn scheme(address: &HubAddress, health: &HubHealth) -> Option<Scheme> {
+    let is_local = |bound: &String| {
+        let bound = bound.parse::<SocketAddr>();
+        bound.is_ok_and(|bound| bound.ip().is_loopback())
+    };
+    if health.encrypted {
+        Some(Scheme::Tls)
+    } else if address.is_loopback() || health.addresses.is_empty() {
+        // Of a hub that does not run nobody can tell.
+        None
+    } else if health.addresses.iter().all(is_local) {
+        Some(Scheme::Tls)
+    } else {
+        Some(Scheme::Clear)
     }
 }
 
@@ -130,8 +169,11 @@ fn is_of_this_machine(address: &str) -> bool {
 /// The line that registers the project.
 fn command(reach: &Reach, invitation: &str, project: &ProjectName) -> String {
     let mut line = format!("ctx connect register {}", quoted(&reach.address));
-    if !reach.fingerprint.is_empty() {
-        line.push_str(&format!(" --fingerprint {}", reach.fingerprint));
+    if let Some(fingerprint) = &reach.fingerprint {
+        line.push_str(&format!(" --fingerprint {fingerprint}"));
+    }
+    if reach.insecure {
+        line.push_str(" --insecure");
     }
     line.push_str(&format!(" --invitation {invitation}"));
     let project = project.as_str();
@@ -154,29 +196,102 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use ctx_hub::types::Sequence;
+
     use super::*;
 
-    fn line(address: &str, fingerprint: &str, project: &str) -> String {
+    fn line(address: &str, project: &str) -> String {
         let reach = Reach {
             address: address.to_owned(),
-            fingerprint: fingerprint.to_owned(),
+            fingerprint: None,
+            insecure: false,
         };
         command(&reach, "ctx_inv_0", &project.parse().unwrap())
+    }
+
+    fn health(bound: &str, certificate: Option<bool>) -> HubHealth {
+        HubHealth {
+            hub_id: "0".repeat(32).parse().unwrap(),
+            version: String::new(),
+            pid: 1,
+            started_at: 0,
+            addresses: vec![bound.to_owned()],
+            data_dir: String::new(),
+            encrypted: certificate.is_some(),
+            fingerprint: certificate.map(|_| "0f".repeat(32).parse().unwrap()),
+            certificate_expires_at: None,
+            self_signed: certificate.unwrap_or(false),
+            head: Sequence::START,
+            total_entries: 0,
+            connected_clients: 0,
+            registered_clients: 0,
+            entries_by_type: BTreeMap::new(),
+            entries_by_project: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_line_says_how_the_hub_is_asked() {
+        let pin = format!(" --fingerprint {}", "0f".repeat(32));
+        for (address, bound, certificate, expected) in [
+            // What the hub speaks, with the pin of what nobody vouches for.
+            (
+                "hub",
+                "10.0.0.7:9900",
+                Some(true),
+                format!("https://hub:9900{pin}"),
+            ),
+            (
+                "hub",
+                "10.0.0.7:9900",
+                Some(false),
+                "https://hub:9900".to_owned(),
+            ),
+            ("127.0.0.1:7", "127.0.0.1:7", None, "127.0.0.1:7".to_owned()),
+            // Before a hub that speaks in the clear on its own machine stands a proxy.
+            ("hub", "127.0.0.1:7", None, "https://hub:9900".to_owned()),
+            (
+                "hub",
+                "10.0.0.7:9900",
+                None,
+                "http://hub:9900 --insecure".to_owned(),
+            ),
+            // What was written counts.
+            (
+                "http://hub",
+                "127.0.0.1:7",
+                None,
+                "http://hub:9900 --insecure".to_owned(),
+            ),
+            (
+                "https://hub:1",
+                "10.0.0.7:1",
+                Some(true),
+                format!("https://hub:1{pin}"),
+            ),
+        ] {
+            let reach = reach(address.to_owned(), &health(bound, certificate));
+            let line = command(&reach, "ctx_inv_0", &"p".parse().unwrap());
+            let expected =
+                format!("ctx connect register {expected} --invitation ctx_inv_0 --project p");
+            assert_eq!(line, expected, "{address} {bound}");
+        }
     }
 
     #[test]
     fn the_line_survives_a_shell_whatever_the_project_is_called() {
         assert_eq!(
-            line("https://hub:9900", "00ff", "billing"),
-            "ctx connect register https://hub:9900 --fingerprint 00ff --invitation ctx_inv_0 \
-             --project billing"
+            line("https://hub:9900", "billing"),
+            "ctx connect register https://hub:9900 --invitation ctx_inv_0 --project billing"
         );
         assert_eq!(
-            line("hub:9900", "", "it's $HOME; rm -rf /"),
+            line("hub:9900", "it's $HOME; rm -rf /"),
             "ctx connect register hub:9900 --invitation ctx_inv_0 --project 'it'\\''s $HOME; rm -rf /'"
         );
-        assert!(line("hub:9900", "", "-x").ends_with(" --project=-x"));
-        assert!(line("[::1]:9900", "", "p").contains(" '[::1]:9900' "));
+        assert!(line("hub:9900", "-x").ends_with(" --project=-x"));
+        assert!(line("[::1]:9900", "p").contains(" '[::1]:9900' "));
     }
 
     #[test]

@@ -148,6 +148,12 @@ impl Certificates {
         self.0.current.with(|pair| pair.fingerprint.clone())
     }
 
+    /// Whether the hub made it itself.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        matches!(self.0.source, Source::Own(_))
+    }
+
     /// Until when it is valid, in Unix seconds.
     #[must_use]
     pub fn expires_at(&self) -> i64 {
