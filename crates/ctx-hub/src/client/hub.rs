@@ -120,6 +120,7 @@ impl HubClient {
     ///
     /// # Errors
     /// Those of [`publish`](Self::publish).
+    #[cfg(feature = "sync")]
     pub(crate) async fn publish_now(
         &self,
         drafts: &[EntryDraft],

@@ -291,7 +291,7 @@ fn dialling(peer: &Peer, timeouts: Timeouts) -> Context<'_> {
 }
 
 fn endpoint(uri: &str) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(uri.to_owned())?.user_agent(USER_AGENT)?)
+    Endpoint::from_shared(uri.to_owned())?.user_agent(USER_AGENT)
 }
 
 fn request<Q>(question: Q, bearer: Option<&Bearer>) -> Request<Q> {

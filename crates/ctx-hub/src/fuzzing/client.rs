@@ -30,7 +30,7 @@ thread_local! {
 /// What answers: bytes as they are, or an answer to every request.
 enum Script {
     Bytes(Vec<u8>),
-    Answer(Letter),
+    Answer(Box<Letter>),
 }
 
 struct FalseHub {
@@ -45,7 +45,7 @@ struct FalseHub {
 /// The client ends. What it takes from a hub can be shown on a terminal and holds no credentials;
 /// entries rise and are of the types that were asked for.
 pub fn hub_answer(bytes: &[u8]) {
-    asked(Script::Answer(Letter::read(bytes)));
+    asked(Script::Answer(Box::new(Letter::read(bytes))));
 }
 
 /// Any bytes from where a hub should be, then the end.
@@ -208,7 +208,7 @@ mod tests {
         let (admin, token) = credentials().unwrap();
         let address: HubAddress = hub.address.to_string().parse().unwrap();
         let says = |seed: &[u8]| {
-            *hub.script.lock().unwrap() = Script::Answer(Letter::read(seed));
+            *hub.script.lock().unwrap() = Script::Answer(Box::new(Letter::read(seed)));
         };
         says(include_bytes!("../../../../fuzz/seeds/hub_answer/sync"));
         let synced = hub.runtime.block_on(sync(&address, PATIENT, token));

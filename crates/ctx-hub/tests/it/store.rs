@@ -13,7 +13,7 @@ mod chain;
 mod conformance;
 mod crash;
 mod full;
-mod import;
+pub(crate) mod import;
 mod lost;
 mod open;
 

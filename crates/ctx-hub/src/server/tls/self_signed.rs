@@ -264,12 +264,13 @@ mod tests {
         changed(said, "comes to its end", &next);
         let (named, said) = place.start(&["hub"], "127.0.0.1", now());
         changed(said, "is not for hub", &named);
-        std::fs::write(place.dir.tls_cert(), "cut short").unwrap();
+        let cut = atomic::Mode::Exactly(0o644);
+        atomic::write(&place.dir.tls_cert(), b"cut short", cut).unwrap();
         let (mended, said) = place.start(&[], "127.0.0.1", now());
         changed(said, "is of no use", &mended);
         assert_eq!(key(), before, "the key stays");
 
-        std::fs::remove_file(place.dir.tls_cert()).unwrap();
+        fs_err::remove_file(place.dir.tls_cert()).unwrap();
         let (_, said) = place.start(&[], "127.0.0.1", now());
         assert_eq!(said, None, "as after a start that was killed");
         std::fs::remove_file(place.dir.tls_key()).unwrap();

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::server::hub::{TestHub, VERSION};
 use crate::server::peer::{Answer, JSON, Peer};
+use crate::store::import::put;
 
 const REFUSED: (&str, &str) = ("7", "invalid invitation");
 
@@ -433,7 +434,7 @@ async fn a_token_that_somebody_puts_into_the_file_is_not_accepted() {
     hub.stop();
     let wrong = AdminToken::random().unwrap();
     let file = DataDir::new(&path).admin_token();
-    std::fs::write(&file, wrong.expose()).unwrap();
+    put(&file, wrong.expose());
     let scene = Scene::of(start_in(&path)).await;
     assert_eq!(
         scene.register_as_admin(wrong.expose(), "a").await.code(),
@@ -532,7 +533,7 @@ fn what_others_could_open_is_taken_from_them_when_the_hub_starts() {
     // Killed, so that the write-ahead log is there.
     hub.kill();
     let dir = DataDir::new(&path);
-    std::fs::write(dir.log(), "a line\n").unwrap();
+    put(&dir.log(), "a line\n");
     let files = [dir.store(), dir.marks(), dir.admin_token(), dir.log()];
     for file in &files {
         set_mode(file, 0o666);
@@ -557,11 +558,11 @@ fn a_link_in_place_of_a_file_and_what_is_another_user_s_are_refused() {
     start_in(&path).stop();
     let dir = DataDir::new(&path);
     let elsewhere = Utf8Path::from_path(temp.path()).unwrap().join("elsewhere");
-    std::fs::write(&elsewhere, "somebody's").unwrap();
+    put(&elsewhere, "somebody's");
     set_mode(&elsewhere, 0o644);
     for file in [dir.store(), dir.marks(), dir.admin_token(), dir.log()] {
         let kept = temp.path().join("kept");
-        let was = std::fs::rename(&file, &kept);
+        let was = fs_err::rename(&file, &kept);
         symlink(&elsewhere, &file).unwrap();
         let error = TestHub::try_start_in(&path).err().expect("refused");
         assert!(
@@ -570,7 +571,7 @@ fn a_link_in_place_of_a_file_and_what_is_another_user_s_are_refused() {
         );
         std::fs::remove_file(&file).unwrap();
         if was.is_ok() {
-            std::fs::rename(&kept, &file).unwrap();
+            fs_err::rename(&kept, &file).unwrap();
         }
     }
     assert_eq!(mode(&elsewhere), 0o644);

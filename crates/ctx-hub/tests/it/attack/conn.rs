@@ -250,7 +250,7 @@ async fn our_client_is_refused_like_by_a_hub_that_is_away_and_gets_in_when_there
         held.push(raw);
     }
     let project = "late".parse().unwrap();
-    let client = HubClient::lazy(&hub.address(), Timeouts::default()).unwrap();
+    let client = HubClient::lazy(hub.address(), Timeouts::default()).unwrap();
     let refused = client.register(hub.admin_token(), &project).await;
     let refused = refused.unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");

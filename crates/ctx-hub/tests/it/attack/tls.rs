@@ -22,6 +22,7 @@ use self::pki::{Authority, Files, Issued, Middleman, relay};
 use super::raw::{PREFACE, call};
 use crate::server::hub::{TestHub, VERSION};
 use crate::server::peer::patient;
+use crate::store::import::put;
 
 /// The hub at `address`, over TLS.
 fn over_tls(address: SocketAddr, trust: Trust) -> Route {
@@ -398,8 +399,8 @@ async fn a_half_written_pair_changes_nothing_and_the_whole_one_is_found() {
         (String::new(), new.key.clone()),
         (new.cert.clone(), String::new()),
     ] {
-        std::fs::write(&files.cert, cert).unwrap();
-        std::fs::write(&files.key, key).unwrap();
+        put(&files.cert, cert);
+        put(&files.key, key);
         let error = certificates.reload().unwrap_err();
         assert!(error.hint().is_some(), "{error:?}");
         assert_eq!(certificates.fingerprint(), old.fingerprint());

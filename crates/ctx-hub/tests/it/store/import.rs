@@ -11,8 +11,8 @@ use super::*;
 const ID_A: &str = "0123456789abcdef0123456789abcdef";
 const ID_B: &str = "fedcba9876543210fedcba9876543210";
 
-/// Writes one of an older hub's files.
-pub(super) fn put(path: &Utf8Path, text: impl AsRef<[u8]>) {
+/// Writes a file as somebody else would, in place.
+pub(crate) fn put(path: &Utf8Path, text: impl AsRef<[u8]>) {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .truncate(true)

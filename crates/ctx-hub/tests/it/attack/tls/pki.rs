@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::store::import::put;
+
 /// Somebody who vouches for others.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -80,8 +82,8 @@ impl Issued {
 
     /// Writes both files, as an operator who renews them would.
     pub(super) fn put(&self, files: &Files) {
-        std::fs::write(&files.cert, &self.cert).unwrap();
-        std::fs::write(&files.key, &self.key).unwrap();
+        put(&files.cert, &self.cert);
+        put(&files.key, &self.key);
     }
 
     /// What a server shows that has this certificate, and the key of `signer`.
