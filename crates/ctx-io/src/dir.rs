@@ -20,9 +20,19 @@ pub(crate) fn parent(path: &Utf8Path) -> &Utf8Path {
 /// power cut. File systems that cannot flush a directory say EINVAL or ENOTSUP; there is nothing
 /// more to do on them.
 pub(crate) fn sync_parent(path: &Utf8Path) -> io::Result<()> {
+    flush(parent(path), path)
+}
+
+/// Flushes the directory at `path` itself, with the names that are in it.
+pub(crate) fn sync(path: &Utf8Path) -> io::Result<()> {
+    flush(path, path)
+}
+
+/// Flushes `directory`, for the sake of `path`.
+fn flush(directory: &Utf8Path, path: &Utf8Path) -> io::Result<()> {
     let flush = || {
         failpoint::reach_at("fsync.dir", path)?;
-        File::open(parent(path))?.sync_all()
+        File::open(directory)?.sync_all()
     };
     match flush() {
         Err(error)

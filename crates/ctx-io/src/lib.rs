@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`lock`] | of N contenders exactly one wins; a dead holder never blocks anyone; a held lock explains itself |
 //! | [`atomic`] | a file holds its old content or its new content, never a mixture, also after a power cut |
+//! | [`StagedDir`] | a directory appears under its name whole, or not at all |
 //! | [`append`] | what was appended and synced stays; what failed is cut back |
 //! | [`read`] | absence is `None`, everything else that is not a readable regular file is an error |
 //! | [`contained`] | a name cannot leave its directory; a symbolic link in place of a file of ours is refused |
@@ -43,6 +44,8 @@ pub mod private;
 pub mod process;
 mod random;
 pub mod read;
+mod room;
+mod staged;
 mod temp;
 
 pub use append::{AppendError, AppendFile};
@@ -51,4 +54,6 @@ pub use contained::{PathError, ensure_private_dir, join_contained, refuse_symlin
 pub use lock::{FileLock, Holder, LockError, LockRecord, LockStatus, Removed, Wait, Why};
 pub use open::FileKind;
 pub use read::{ReadError, read_optional, read_optional_limited, read_private};
+pub use room::free_bytes;
+pub use staged::{StageError, StagedDir};
 pub use temp::{is_abandoned, move_new, sweep_temporaries, temporary_target};

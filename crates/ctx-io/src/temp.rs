@@ -189,7 +189,7 @@ fn prefix(target: &Utf8Path) -> io::Result<String> {
     Ok(prefix_of(name))
 }
 
-fn prefix_of(name: &str) -> String {
+pub(crate) fn prefix_of(name: &str) -> String {
     format!(".{}.", name.strip_prefix('.').unwrap_or(name))
 }
 

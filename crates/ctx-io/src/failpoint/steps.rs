@@ -30,6 +30,10 @@ pub const STEPS: &[&str] = &[
     // A directory of ours: made, with its mode, durable.
     "dir.created",
     "dir.durable",
+    // A directory that appears whole: made, to be filled; filled and flushed; in its place.
+    "staged.created",
+    "staged.flushed",
+    "staged.placed",
     // The lock. From `lock.linked` on it is visible.
     "lock.written",
     "lock.flushed",
