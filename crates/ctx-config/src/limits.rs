@@ -59,6 +59,9 @@ pub const SERVER_MESSAGE_MAX_BYTES: usize = 16_777_216;
 /// a message takes its memory before it is read.
 pub const SERVER_SMALL_MESSAGE_MAX_BYTES: usize = 65_536;
 
+/// How long a hub whose store could not be written to waits before it tries again by itself.
+pub const STORE_PROBE_PAUSE: Duration = Duration::from_secs(5);
+
 /// Time to open a connection to a hub.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

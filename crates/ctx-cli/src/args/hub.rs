@@ -35,10 +35,12 @@ pub(crate) enum Hub {
     /// Show a hub's health and figures
     #[command(
         after_help = "When no hub runs on the data directory, its figures are read from \
-        the store and the exit code is 4.\n\n\
-        Examples:\n  ctx hub status\n  ctx hub status --hub https://hub.example --token -"
+        the store and the exit code is 4. With --exit-code it is a probe: 0 when the hub serves and \
+        can store, 1 when it cannot store, 4 when it does not answer or none runs; nothing is opened.\n\n\
+        Examples:\n  ctx hub status\n  ctx hub status --exit-code --quiet\n  \
+        ctx hub status --hub https://hub.example --token -"
     )]
-    Status(TargetArgs),
+    Status(HubStatusArgs),
     /// List every client that was ever registered
     #[command(after_help = "Works with and without a running hub.\n\n\
         Examples:\n  ctx hub clients\n  ctx hub clients --data-dir /var/lib/ctx --json")]
@@ -206,6 +208,16 @@ pub(crate) struct TargetArgs {
     pub(crate) token: Option<String>,
     #[command(flatten)]
     pub(crate) timeout: super::TimeoutArgs,
+}
+
+/// How a hub is.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct HubStatusArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Say with the exit code whether the hub serves and can store
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,7 +8,70 @@ use ctx_config::paths::{self, DataDir};
 use insta::assert_snapshot;
 use rustix::process::Signal;
 
-use crate::harness::{Reaped, World, put};
+use crate::harness::{Reaped, World, put, until};
+
+#[test]
+fn a_probe_tells_a_hub_that_stores_from_one_that_cannot_and_from_none() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let world = World::new();
+    let said = world.root().join("said");
+    // In blocks of 512 bytes: no file may be longer than a mebibyte.
+    let hub = world.hub_after("ulimit -S -f 2048", &said);
+    let data = hub.data.path().as_str();
+    let probe = || {
+        let run = world.ctx(&[
+            "hub",
+            "status",
+            "--exit-code",
+            "--quiet",
+            "--data-dir",
+            data,
+        ]);
+        assert_eq!(run.stdout, "", "{}", run.show());
+        run.code
+    };
+    assert_eq!(probe(), 0);
+    let project = world.registered("p", &hub);
+    let large = "x".repeat(400_000);
+    for number in 0..4 {
+        let args = ["connect", "publish", "task", "-", "--no-queue"];
+        project.with(&args, |ctx| {
+            ctx.write_stdin(format!("{number}{large}"));
+        });
+    }
+    assert_eq!(probe(), 1);
+    let shown = world.ctx(&["hub", "status", "--data-dir", data]);
+    assert_eq!(shown.code, 0, "without the flag it shows: {}", shown.show());
+    assert!(
+        shown.stdout.contains("no room to write"),
+        "{}",
+        shown.show()
+    );
+
+    let pid = Pid::from_raw(hub.pid().try_into().unwrap());
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(pid, Resource::Fsize, unlimited).unwrap();
+    until("it stores again", || (probe() == 0).then_some(()));
+    let data = hub.data.clone();
+    hub.stop(&world);
+    let run = world.ctx(&[
+        "hub",
+        "status",
+        "--exit-code",
+        "--data-dir",
+        data.path().as_str(),
+    ]);
+    assert_snapshot!(run.show(), @r"
+    exit 4
+    --- stderr
+    error: no hub runs on [root]/hub-of-the-test
+    ");
+    assert!(!data.lock().exists(), "a probe takes no lock");
+}
 
 #[test]
 fn a_second_hub_on_a_data_directory_is_refused_with_the_pid_of_the_first() {

@@ -40,7 +40,11 @@ pub(super) async fn hub_status(
 ) -> Result<Response<wire::HubStatusResponse>, Status> {
     let listening = hub.streams.listening();
     let health = shared::health(&*hub.store, &hub.about, listening).await;
-    let health = health.map_err(status::of_store)?;
+    let mut health = health.map_err(status::of_store)?;
+    if hub.audit.is_failing() {
+        let what = "the audit trail cannot be written: calls are refused until it can";
+        health.troubles.push(what.to_owned());
+    }
     Ok(Response::new(health_to_wire(health)))
 }
 

@@ -75,6 +75,7 @@ impl Doors {
         let mut servers = pin!(async { tokio::join!(network, socket) });
         tokio::select! {
             _ = &mut servers => {}
+            () = follow(&health, hub) => {}
             () = told => tracing::info!("draining"),
         }
         set_health(&health, ServingStatus::NotServing).await;
@@ -122,6 +123,43 @@ fn others(health: &HealthReporter) -> Routes {
             // The descriptor is compiled in, and a test asks for it.
             tracing::error!(%error, "no reflection: the descriptor cannot be read");
             routes
+        }
+    }
+}
+
+/// Keeps the health what the store and the trail show of themselves: not serving while one of them
+/// cannot be written to. Where nobody is sent to a hub that is not serving, nobody publishes either,
+/// so it is found out here whether it is over. Administration goes on. Never ends.
+async fn follow(health: &HealthReporter, hub: &Shared) {
+    let (mut trouble, mut told) = (hub.store.trouble(), false);
+    loop {
+        let full = trouble.borrow_and_update().is_some();
+        let troubled = full || hub.audit.is_failing();
+        if troubled != told {
+            let status = match troubled {
+                true => ServingStatus::NotServing,
+                false => ServingStatus::Serving,
+            };
+            // Whoever watches hears of each call of this, whether it changes something or not.
+            for service in ["", SERVICE] {
+                health.set_service_status(service, status).await;
+            }
+            told = troubled;
+        }
+        let changed = async {
+            if trouble.changed().await.is_err() {
+                // The store is closed: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(limits::STORE_PROBE_PAUSE) => {
+                if full {
+                    // What it finds out, it tells as trouble. The trail tries again by itself.
+                    drop(hub.store.probe().await);
+                }
+            }
         }
     }
 }

@@ -382,6 +382,14 @@ mod tests {
             Err(StoreError::Closed)
         }
 
+        fn trouble(&self) -> watch::Receiver<Option<Arc<str>>> {
+            watch::channel(None).1
+        }
+
+        async fn probe(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
         async fn close(&self) -> Result<(), StoreError> {
             Ok(())
         }

@@ -177,6 +177,12 @@ pub(super) async fn health(
             .map(|(entry_type, count)| (entry_type.as_str().to_owned(), count))
             .collect(),
         entries_by_project: by_project.into_iter().collect(),
+        troubles: store
+            .trouble()
+            .borrow()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     })
 }
 

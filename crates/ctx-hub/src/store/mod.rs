@@ -2,6 +2,8 @@
 //!
 //! [`Store`] is what the service needs and no more, so that another engine can stand behind it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -238,6 +240,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read.
     async fn statistics(&self) -> Result<Statistics, StoreError>;
+
+    /// What keeps the store from being written to, in words for the operator, as the last change
+    /// showed; `None` while changes are stored.
+    fn trouble(&self) -> watch::Receiver<Option<Arc<str>>>;
+
+    /// Writes something that changes nothing, durably, and so finds out whether there is trouble.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    async fn probe(&self) -> Result<(), StoreError>;
 
     /// Finishes what is under way and closes the store. Every later call but this one fails with
     /// [`StoreError::Closed`]; closing again changes nothing.

@@ -39,6 +39,9 @@ pub struct HubHealth {
     pub entries_by_type: BTreeMap<String, u64>,
     /// Entries of each project that has any, by name.
     pub entries_by_project: BTreeMap<String, u64>,
+    /// What keeps it from storing, in words for the operator; empty while it can, and from a hub
+    /// that does not say.
+    pub troubles: Vec<String>,
 }
 
 /// A client that was registered once.

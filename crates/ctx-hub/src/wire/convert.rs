@@ -206,6 +206,7 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         encrypted,
         certificate_expires_at,
         self_signed,
+        troubles,
     } = message;
     let fingerprint = (!fingerprint.is_empty()).then(|| fingerprint.parse());
     Ok(HubHealth {
@@ -228,6 +229,7 @@ pub fn health_from_wire(message: wire::HubStatusResponse) -> Result<HubHealth, C
         registered_clients,
         entries_by_type,
         entries_by_project,
+        troubles,
     })
 }
 
@@ -251,6 +253,7 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         registered_clients,
         entries_by_type,
         entries_by_project,
+        troubles,
     } = health;
     wire::HubStatusResponse {
         hub_id: hub_id.as_str().to_owned(),
@@ -269,6 +272,7 @@ pub fn health_to_wire(health: HubHealth) -> wire::HubStatusResponse {
         encrypted,
         certificate_expires_at: certificate_expires_at.unwrap_or_default(),
         self_signed,
+        troubles,
     }
 }
 
@@ -589,6 +593,7 @@ mod tests {
             encrypted: true,
             certificate_expires_at: 13,
             self_signed: true,
+            troubles: vec!["t".to_owned()],
         };
         assert_eq!(
             health_to_wire(health_from_wire(health.clone()).unwrap()),

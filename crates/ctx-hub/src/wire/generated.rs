@@ -354,6 +354,13 @@ pub struct HubStatusResponse {
     #[prost(int64, tag = "15")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub certificate_expires_at: i64,
+    /// What keeps the hub from storing, a sentence each; empty while it can.
+    #[prost(string, repeated, tag = "16")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_empty",
+        serialize_with = "crate::wire::json::empty_as_null"
+    )]
+    pub troubles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether the hub made the certificate itself, so that nobody vouches for it: pin the fingerprint.
     #[prost(bool, tag = "17")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]

@@ -409,7 +409,7 @@ mod tests {
             concat!(
                 r#"{"hub_id":"h","version":"","pid":0,"started_at":0,"addresses":["a:1"],"#,
                 r#""data_dir":"","head":0,"total_entries":0,"connected_clients":0,"#,
-                r#""registered_clients":0,"entries_by_type":{},"entries_by_project":{}}"#
+                r#""registered_clients":0,"entries_by_type":{},"entries_by_project":{},"troubles":null}"#
             ),
         );
     }

@@ -7,7 +7,7 @@ use ctx_hub::client::HubHealth;
 use serde::Serialize;
 
 use super::target;
-use crate::args::TargetArgs;
+use crate::args::HubStatusArgs;
 use crate::commands::Cx;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -36,6 +36,8 @@ struct HealthReport {
     registered_clients: u64,
     entries_by_type: BTreeMap<String, u64>,
     entries_by_project: BTreeMap<String, u64>,
+    /// What keeps it from storing.
+    troubles: Vec<String>,
 }
 
 impl HealthReport {
@@ -58,6 +60,7 @@ impl HealthReport {
             registered_clients: health.registered_clients,
             entries_by_type: health.entries_by_type,
             entries_by_project: health.entries_by_project,
+            troubles: health.troubles,
         }
     }
 }
@@ -89,6 +92,9 @@ impl Report for HealthReport {
             }
             _ => table.row(["hub", "not running"]),
         }
+        for trouble in &self.troubles {
+            table.row(["trouble", trouble]);
+        }
         table.row(["data directory", &self.data_dir]);
         table.row(["hub id", &self.hub_id]);
         table.row(["version", &self.version]);
@@ -111,16 +117,26 @@ impl Report for HealthReport {
 ///
 /// # Errors
 /// The hub cannot be reached, or its store cannot be read.
-pub(super) async fn run(args: &TargetArgs, cx: &Cx) -> Result<Exit, CliError> {
-    let target = target::find(args, cx).await?;
+pub(super) async fn run(args: &HubStatusArgs, cx: &Cx) -> Result<Exit, CliError> {
+    let probe = args.exit_code;
+    if probe && args.target.hub.is_none() {
+        // A probe asks a hub that runs, or says that there is none; it opens no store, and keeps no
+        // hub from starting.
+        let data = cx.env.data_dir(args.target.data_dir.as_deref())?;
+        if target::serving(&data)?.is_none() {
+            let what = format!("no hub runs on {}", data.path());
+            return Err(CliError::new(Exit::Unreachable, what));
+        }
+    }
+    let target = target::find(&args.target, cx).await?;
     let health = target.health().await?;
     target.close().await?;
     let report = HealthReport::of(health);
     cx.screen.show(&report)?;
-    Ok(if report.running {
-        Exit::Done
-    } else {
-        Exit::Unreachable
+    Ok(match report.running {
+        true if probe && !report.troubles.is_empty() => Exit::Failed,
+        true => Exit::Done,
+        false => Exit::Unreachable,
     })
 }
 

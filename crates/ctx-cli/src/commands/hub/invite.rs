@@ -223,6 +223,7 @@ mod tests {
             fingerprint: certificate.map(|_| "0f".repeat(32).parse().unwrap()),
             certificate_expires_at: None,
             self_signed: certificate.unwrap_or(false),
+            troubles: Vec::new(),
             head: Sequence::START,
             total_entries: 0,
             connected_clients: 0,

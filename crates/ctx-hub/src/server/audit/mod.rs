@@ -147,7 +147,7 @@ impl Audit {
     }
 
     /// Whether lines can be written, as far as is known.
-    fn is_failing(&self) -> bool {
+    pub(super) fn is_failing(&self) -> bool {
         self.state.failing.load(Ordering::SeqCst)
     }
 

@@ -153,6 +153,14 @@ impl<S: Store> Store for Audited<S> {
         self.store.statistics().await
     }
 
+    fn trouble(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.store.trouble()
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.store.probe().await
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.store.close().await
     }

@@ -70,6 +70,7 @@ pub struct SqliteStore {
     path: Utf8PathBuf,
     hub_id: HubId,
     head: watch::Receiver<Sequence>,
+    trouble: watch::Receiver<Option<Arc<str>>>,
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
     readers: Readers,
@@ -117,6 +118,7 @@ impl SqliteStore {
             path,
             hub_id,
             head: started.head,
+            trouble: started.trouble,
             queue: Mutex::new(Some(started.queue)),
             thread: Mutex::new(Some(started.thread)),
         };
@@ -356,6 +358,15 @@ impl Store for SqliteStore {
 
     async fn statistics(&self) -> Result<Statistics, StoreError> {
         self.readers.ask(read::statistics).await
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.trouble.clone()
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        // The transaction writes where the log ends, whatever else is in it.
+        self.write(0, |_, _| Ok(())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::limits;
 use ctx_io::failpoint;
 use rusqlite::{Connection, TransactionBehavior};
@@ -105,9 +105,11 @@ pub(super) fn start(
 ) -> Result<Started, StoreError> {
     let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE);
     let (announce, announced) = watch::channel(head);
+    let (tell, trouble) = watch::channel(None);
     let writer = Writer {
         connection,
         announce,
+        tell,
         checkpoints,
         marks,
         path: path.clone(),
@@ -119,6 +121,7 @@ pub(super) fn start(
     Ok(Started {
         queue,
         head: announced,
+        trouble,
         thread,
     })
 }
@@ -127,12 +130,15 @@ pub(super) fn start(
 pub(super) struct Started {
     pub(super) queue: mpsc::Sender<Box<dyn Job>>,
     pub(super) head: watch::Receiver<Sequence>,
+    /// What keeps it from storing, as its last transaction showed.
+    pub(super) trouble: watch::Receiver<Option<Arc<str>>>,
     pub(super) thread: JoinHandle<Result<(), StoreError>>,
 }
 
 struct Writer {
     connection: Connection,
     announce: watch::Sender<Sequence>,
+    tell: watch::Sender<Option<Arc<str>>>,
     checkpoints: Checkpoints,
     marks: Marks,
     path: Utf8PathBuf,
@@ -161,7 +167,8 @@ impl Writer {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let outcome = self.transact(&mut group);
         match &outcome {
-            Ok(mark) => {
+            Ok((mark, refused)) => {
+                self.tell(refused.as_ref());
                 self.marks.note(*mark);
                 let head = &mark.head;
                 self.announce.send_if_modified(|announced| {
@@ -171,7 +178,8 @@ impl Writer {
                 });
             }
             Err(failure) => {
-                tracing::warn!(error = %failure, jobs = group.len(), "transaction failed");
+                tracing::debug!(error = %failure, jobs = group.len(), "transaction failed");
+                self.tell(Some(failure));
             }
         }
         for job in group {
@@ -179,19 +187,43 @@ impl Writer {
         }
     }
 
-    /// Runs `group` in one transaction and answers how far the log got, once it is on disk. A transaction
-    /// that fails is rolled back when it is dropped, after a failed commit too.
+    /// Says what keeps changes from being stored, and when that is over: once, however many fail.
+    fn tell(&self, failure: Option<&Failure>) {
+        let now = failure.map(|failure| {
+            let error = rows::store_error(&self.path, Arc::clone(failure));
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Arc::<str>::from(format!("{error}: {}", cause.unwrap_or_default()))
+        });
+        self.tell.send_if_modified(|told| {
+            match (&told, &now) {
+                (None, Some(error)) => tracing::error!(%error, "nothing can be stored"),
+                (Some(_), None) => tracing::warn!("the store can be written to again"),
+                _ => {}
+            }
+            let changed = *told != now;
+            *told = now;
+            changed
+        });
+    }
+
+    /// Runs `group` in one transaction and answers how far the log got, once it is on disk, and what
+    /// refused one of them for want of room. A transaction that fails is rolled back when it is
+    /// dropped, after a failed commit too.
     ///
     /// Where the log ends is read within it: the last commit of a store that was dropped may land
     /// after this one was opened, and its sequences are taken.
-    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<Mark, Failure> {
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<(Mark, Option<Failure>), Failure> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(Arc::new)?;
         let mut tip = read::tip(&transaction).map_err(Arc::new)?;
+        let mut refused = None;
         for job in group {
-            run_alone(job.as_mut(), &transaction, &mut tip)?;
+            let failed = run_alone(job.as_mut(), &transaction, &mut tip)?;
+            refused = failed
+                .filter(|failure| is_want_of_room(failure))
+                .or(refused);
         }
         tip.commits += 1;
         write::set_tip(&transaction, tip).map_err(Arc::new)?;
@@ -199,18 +231,25 @@ impl Writer {
         transaction.commit().map_err(Arc::new)?;
         // Too late to fail: it is on disk.
         failpoint::reach("store.committed").ok();
-        Ok(Mark {
+        let mark = Mark {
             commits: tip.commits,
             head: tip.head,
-        })
+        };
+        Ok((mark, refused))
     }
 }
 
-/// Runs one job so that its failure undoes what it did and nothing else. The error is the whole
-/// transaction's: some failures (a full disk) make the engine roll back everything.
-fn run_alone(job: &mut dyn Job, connection: &Connection, tip: &mut Tip) -> Result<(), Failure> {
+/// Runs one job so that its failure, which is answered, undoes what it did and nothing else. The
+/// error is the whole transaction's: some failures (a full disk) make the engine roll back
+/// everything.
+fn run_alone(
+    job: &mut dyn Job,
+    connection: &Connection,
+    tip: &mut Tip,
+) -> Result<Option<Failure>, Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
     let before = *tip;
+    let mut failed = None;
     run("SAVEPOINT job").map_err(Arc::new)?;
     if let Err(failure) = job.run(connection, tip) {
         if connection.is_autocommit() {
@@ -218,8 +257,15 @@ fn run_alone(job: &mut dyn Job, connection: &Connection, tip: &mut Tip) -> Resul
         }
         *tip = before;
         run("ROLLBACK TO job").map_err(Arc::new)?;
+        failed = Some(failure);
     }
-    run("RELEASE job").map_err(Arc::new)
+    run("RELEASE job").map_err(Arc::new)?;
+    Ok(failed)
+}
+
+fn is_want_of_room(failure: &Failure) -> bool {
+    let meant = rows::store_error(Utf8Path::new(""), Arc::clone(failure));
+    matches!(meant, StoreError::Full { .. })
 }
 
 /// `first` and what waits behind it, as far as it may share a transaction.

@@ -136,6 +136,54 @@ async fn whoever_watches_the_health_sees_the_hub_stop_and_does_not_hold_it_up() 
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_written_to_is_told_by_the_health_and_so_is_its_recovery() {
+    let hub = TestHub::start();
+    let peer = Peer::connect(&hub).await;
+    let (_, token) = peer.register(&hub, "alpha").await;
+    let mut watching = peer
+        .open(WATCH, PROTO, "nobody", named(1, "ctx.hub.v1.CtxHub"))
+        .await;
+    assert_eq!(watching.next().await.unwrap(), SERVING);
+
+    // Somebody holds the store: the hub waits a while for them, and gives up.
+    let other = rusqlite::Connection::open(hub.data_dir().store()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let publish = wire::PublishRequest {
+        entries: vec![wire::PublishEntry {
+            id: "one".to_owned(),
+            r#type: "task".to_owned(),
+            ..Default::default()
+        }],
+    };
+    let publish = publish.encode_to_vec();
+    let refused = peer
+        .call(PUBLISH, PROTO, Some(&token), publish.clone())
+        .await;
+    assert_eq!(refused.code(), "14", "{refused:?}");
+    assert_eq!(watching.next().await.unwrap(), NOT_SERVING);
+    let whole = peer.call(HEALTH, PROTO, None, named(1, "")).await;
+    assert_eq!(whole.messages, [NOT_SERVING]);
+    let service = named(1, "ctx.hub.v1.CtxHubAdmin");
+    let admin = peer.call(HEALTH, PROTO, None, service).await;
+    assert_eq!(admin.messages, [SERVING], "administration goes on");
+    let status = status(&hub, &peer).await;
+    assert!(status.troubles[0].contains("cannot be used"), "{status:?}");
+
+    // Nobody publishes, and it finds out by itself.
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(watching.next().await.unwrap(), SERVING);
+    assert_eq!(self::status(&hub, &peer).await.troubles, [""; 0]);
+    let stored = peer.call(PUBLISH, PROTO, Some(&token), publish).await;
+    assert_eq!(one::<wire::PublishResponse>(&stored).sequences, [1]);
+}
+
+async fn status(hub: &TestHub, peer: &Peer) -> wire::HubStatusResponse {
+    let token = hub.admin_token();
+    let token = Some(token.expose());
+    one(&peer.call(HUB_STATUS, PROTO, token, Vec::new()).await)
+}
+
+#[tokio::test]
 async fn reflection_lists_the_services_and_describes_them() {
     let hub = TestHub::start();
     let peer = Peer::connect(&hub).await;

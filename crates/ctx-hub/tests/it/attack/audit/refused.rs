@@ -9,6 +9,7 @@ use ctx_hub::wire::method::{HUB_STATUS, LIST_CLIENTS, REGISTER, SHUTDOWN, STATUS
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
+use crate::server::peer::PROTO;
 
 const CHILD_DIR: &str = "CTX_TEST_AUDIT_FULL_DIR";
 
@@ -16,6 +17,23 @@ const CHILD_DIR: &str = "CTX_TEST_AUDIT_FULL_DIR";
 fn obstruct(dir: &DataDir) {
     fs_err::rename(dir.audit(), dir.path().join("aside")).unwrap();
     fs_err::create_dir(dir.audit()).unwrap();
+}
+
+/// `HealthCheckResponse` with status `SERVING`, and with `NOT_SERVING`.
+const SERVING: &[u8] = &[0x08, 1];
+const NOT_SERVING: &[u8] = &[0x08, 2];
+
+/// Waits until the standard health service says so.
+async fn health_becomes(peer: &Peer, wanted: &[u8]) {
+    for _ in 0..3_000 {
+        let path = "/grpc.health.v1.Health/Check";
+        let answer = peer.call(path, PROTO, None, []).await;
+        if answer.messages == [wanted] {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the health never became {wanted:?}");
 }
 
 async fn works_again(peer: &Peer, token: &str) {
@@ -56,11 +74,14 @@ async fn while_no_line_can_be_written_nothing_is_done_but_an_operator_can_ask_an
             local.call(LIST_CLIENTS, JSON, None, "{}").await.code(),
             "14"
         );
-        assert_eq!(local.call(HUB_STATUS, JSON, None, "{}").await.code(), "0");
+        let status = local.call(HUB_STATUS, JSON, None, "{}").await;
+        assert!(status.text().contains("audit trail"), "{status:?}");
     }
+    health_becomes(&peer, NOT_SERVING).await;
 
     fs_err::remove_dir(dir.audit()).unwrap();
     works_again(&peer, &token).await;
+    health_becomes(&peer, SERVING).await;
     // Nothing of it was done.
     let all = peer.json(SYNC, &token, "{}").await;
     assert!(all.messages.len() <= 1, "{all:?}");
