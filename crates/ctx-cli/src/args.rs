@@ -15,8 +15,8 @@ pub(crate) use connect::{
     TimeoutArgs, UnlockArgs, VerifyArgs,
 };
 pub(crate) use hub::{
-    AuditArgs, DataDirArgs, Hub, HubStatusArgs, HubUnlockArgs, Invitations, InvitationsArgs,
-    InviteArgs, RevokeArgs, StartArgs, TargetArgs, Token,
+    AuditArgs, BackupArgs, DataDirArgs, Hub, HubStatusArgs, HubUnlockArgs, Invitations,
+    InvitationsArgs, InviteArgs, RestoreArgs, RevokeArgs, StartArgs, TargetArgs, Token,
 };
 pub(crate) use trust::TrustArgs;
 pub(crate) use types::Since;

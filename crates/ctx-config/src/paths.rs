@@ -127,6 +127,9 @@ pub const AUDIT_NUMBER_DIGITS: usize = 16;
 /// Ends the name of an older part of the audit trail.
 pub const AUDIT_OLDER_SUFFIX: &str = ".jsonl";
 
+/// In a backup: what it holds, and how to tell that it is whole.
+pub const BACKUP_MANIFEST_FILE: &str = "manifest.json";
+
 /// In a data directory of an older hub: its entries, one JSON document a line.
 pub const OLD_ENTRIES_FILE: &str = "entries.jsonl";
 

@@ -67,6 +67,10 @@ pub(crate) enum Hub {
         Examples:\n  ctx hub verify\n  ctx hub verify --data-dir /var/lib/ctx --json"
     )]
     Verify(DataDirArgs),
+    /// Copy a data directory, with the hub running or not
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
 }
 
 /// Which data directory.
@@ -370,6 +374,39 @@ pub(crate) struct HubUnlockArgs {
     /// Remove the lock of this id, because you know that no hub uses it
     #[arg(long, value_name = "LOCK_ID")]
     pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The directory appears whole, after the copy was looked through as `ctx hub verify` \
+    does, or not at all. It holds the store as it was at one moment, and a manifest with the SHA-256 \
+    of each file. It never holds the admin token. Publishers go on meanwhile.\n\n\
+    Examples:\n  \
+    ctx hub backup /var/backups/ctx/monday\n  \
+    ctx hub backup /var/backups/ctx/monday --data-dir /var/lib/ctx --json"
+)]
+pub(crate) struct BackupArgs {
+    /// The directory to make; one that exists has to be empty
+    #[arg(value_name = "DIR", value_parser = types::path())]
+    pub(crate) dir: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) at: DataDirArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Compares every file with the manifest and looks through the store before the data \
+    directory appears. One that exists has to be empty: move the old one away first, and keep it. \
+    What was published after the backup is gone from the hub, and tokens that were ended after it \
+    are good again.\n\n\
+    Examples:\n  ctx hub restore /var/backups/ctx/monday --data-dir /var/lib/ctx"
+)]
+pub(crate) struct RestoreArgs {
+    /// The directory that `ctx hub backup` made
+    #[arg(value_name = "BACKUP", value_parser = types::path())]
+    pub(crate) backup: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) at: DataDirArgs,
 }
 
 /// An address to listen on. A name is refused: which interface it means can change.

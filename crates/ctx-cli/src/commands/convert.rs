@@ -5,6 +5,7 @@ use ctx_hub::connection::{ConnectionError, ConnectionErrorKind};
 use ctx_hub::outbox::PublishError;
 use ctx_hub::server::settings::SettingsError;
 use ctx_hub::server::{HubError, HubErrorKind};
+use ctx_hub::store::backup::BackupError;
 use ctx_hub::sync::{SyncError, SyncErrorKind};
 use ctx_io::{LockError, PathError, ReadError, WriteError};
 
@@ -107,6 +108,19 @@ pub(super) fn settings(error: SettingsError) -> CliError {
     let exit = match error {
         SettingsError::Read(_) => Exit::Failed,
         _ => Exit::Usage,
+    };
+    let hint = error.hint();
+    CliError::of(exit, error, hint)
+}
+
+/// A backup that was not made, or of which nothing was made.
+pub(super) fn backup(error: BackupError) -> CliError {
+    let exit = if error.is_damage() {
+        Exit::Damaged
+    } else if error.is_usage() {
+        Exit::Usage
+    } else {
+        Exit::Failed
     };
     let hint = error.hint();
     CliError::of(exit, error, hint)

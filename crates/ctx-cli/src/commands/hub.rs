@@ -1,6 +1,7 @@
 //! `ctx hub`: serves a hub and looks after it.
 
 mod audit;
+mod backup;
 mod check;
 mod clients;
 mod daemon;
@@ -38,6 +39,8 @@ pub(super) async fn run(command: Hub, cx: &Cx) -> Result<Exit, CliError> {
         Hub::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
         Hub::Audit(args) => audit::run(&args, cx).await?,
         Hub::Verify(args) => return verify::run(&args, cx),
+        Hub::Backup(args) => cx.screen.show(&backup::back_up(&args, cx)?)?,
+        Hub::Restore(args) => cx.screen.show(&backup::restore(&args, cx)?)?,
         Hub::Revoke(args) => cx.screen.show(&revoke::run(&args, cx).await?)?,
     }
     Ok(Exit::Done)

@@ -1,6 +1,7 @@
 //! The program stopped, failed and killed at every step that has a name.
 
 mod admission;
+mod backup;
 mod broken_disk;
 mod hub;
 mod killed;

@@ -16,6 +16,7 @@ mod failpoints;
 mod files;
 mod harness;
 mod hub;
+mod hub_backup;
 mod hub_limits;
 mod hub_settings;
 mod hub_verify;

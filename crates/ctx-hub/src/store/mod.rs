@@ -14,6 +14,7 @@ use crate::types::{
 };
 
 mod admin;
+pub mod backup;
 mod chain;
 mod error;
 #[cfg(feature = "fuzzing")]

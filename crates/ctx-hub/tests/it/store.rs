@@ -8,6 +8,7 @@ use ctx_hub::entry::{Entry, EntryDraft, EntryMeta};
 use ctx_hub::store::{Client, Notice, PageQuery, Quota, SqliteStore, Store, StoreError};
 use ctx_hub::types::{Chain, EntryId, EntryType, Sequence, TypeSet};
 
+mod backup;
 mod chain;
 #[macro_use]
 mod conformance;

@@ -133,7 +133,8 @@ fn report(found: StoreReport, trail: AuditReport, data_dir: String) -> VerifyRep
     }
 }
 
-fn in_words(progress: StoreProgress) -> String {
+/// How far looking through a store has come.
+pub(super) fn in_words(progress: StoreProgress) -> String {
     match progress {
         StoreProgress::Pages => "checking the database".to_owned(),
         StoreProgress::Entries { read, head } => format!("reading entries: {read} of {head}"),

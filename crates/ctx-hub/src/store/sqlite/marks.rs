@@ -32,6 +32,11 @@ pub(super) struct Mark {
     pub(super) head: Sequence,
 }
 
+/// What the file says of a store that had got as far as `mark`, and no further.
+pub(super) fn only(hub_id: &HubId, mark: Mark) -> String {
+    line(hub_id, mark)
+}
+
 /// The file of marks of one store.
 pub(super) struct Marks {
     path: Utf8PathBuf,

@@ -13,6 +13,7 @@
 //! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
 //! | `verify` | what is wrong with all of it |
+//! | `copy` | one moment of it as another file |
 //! | `rows` | between values and what the database holds |
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,7 @@ use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
 mod admin;
 mod connection;
+pub(super) mod copy;
 mod create;
 mod file;
 mod marks;

@@ -12,7 +12,7 @@ const HUB: &str = "00112233445566778899aabbccddeeff";
 
 /// A data directory with a store of the first format: `contents` under the sequences that they
 /// have, and a head past them.
-fn format_1(contents: &[(i64, &str)]) -> (tempfile::TempDir, DataDir) {
+pub(super) fn format_1(contents: &[(i64, &str)]) -> (tempfile::TempDir, DataDir) {
     let (dir, data) = empty_dir();
     let mut engine = Connection::open(data.store()).unwrap();
     engine.execute_batch(FORMAT_1).unwrap();

@@ -23,7 +23,7 @@ async fn killed_hub() -> (tempfile::TempDir, DataDir, Vec<u64>) {
 }
 
 /// Copies every file of a store elsewhere, as a crash would leave them.
-fn copy_of(data: &DataDir) -> (tempfile::TempDir, DataDir) {
+pub(super) fn copy_of(data: &DataDir) -> (tempfile::TempDir, DataDir) {
     let (dir, copy) = empty_dir();
     let (log, log_copy) = (log_of(data), log_of(&copy));
     let files = [

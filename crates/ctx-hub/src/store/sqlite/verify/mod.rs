@@ -2,7 +2,7 @@
 
 mod admin;
 mod folder;
-mod open;
+pub(super) mod open;
 mod report;
 mod scan;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_io::{LockStatus, lock};
 
@@ -28,7 +28,7 @@ use crate::store::error::StoreError;
 use crate::store::notice::Notice;
 
 /// How often a store is looked at again because a hub started or stopped meanwhile.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// Looks through the data directory `dir`: everything that opening checks and does not, every page,
 /// every entry, every counter, every client, the admin token and the modes of files. Blocks, for as
@@ -60,11 +60,30 @@ pub fn verify(
             return looked.map(|()| report);
         }
     }
+    Err(restless(path))
+}
+
+/// Looks at the store that stands alone in `dir`, which nobody else uses, and at nothing beside it
+/// but what remembers how far it had got.
+///
+/// # Errors
+/// What the system refuses. What is wrong with the store is in the report.
+pub(in crate::store) fn verify_alone(
+    dir: &DataDir,
+    on_progress: &mut dyn FnMut(StoreProgress),
+) -> Result<StoreReport, StoreError> {
+    let mut report = StoreReport::default();
+    store(dir, Company::Nobody, &mut report, on_progress)?;
+    Ok(report)
+}
+
+/// Hubs came and went each time that the store at `path` was read.
+pub(super) fn restless(path: Utf8PathBuf) -> StoreError {
     let source = io::Error::other("hubs started and stopped on it while it was read");
-    Err(StoreError::Unavailable {
+    StoreError::Unavailable {
         path,
         source: Arc::new(source),
-    })
+    }
 }
 
 /// Looks at the store itself, and answers what it says of the admin token.
@@ -137,8 +156,8 @@ fn is_directory(path: &Utf8Path) -> bool {
 
 /// What tells that a hub started, stopped or died meanwhile.
 #[derive(Debug, PartialEq, Eq)]
-struct Mark {
-    company: Company,
+pub(super) struct Mark {
+    pub(super) company: Company,
     pid: Option<u32>,
     dead: Option<u32>,
     files: Vec<Option<(u64, u64, i64, i64)>>,
@@ -156,7 +175,8 @@ impl Mark {
     }
 }
 
-fn mark(dir: &DataDir) -> Result<Mark, StoreError> {
+/// Looks who is at work in `dir`.
+pub(super) fn mark(dir: &DataDir) -> Result<Mark, StoreError> {
     let files: Vec<_> = file::all(&dir.store())
         .iter()
         .map(|path| {

@@ -17,7 +17,7 @@ const NO_LOCKS: &str = "unix-none";
 
 /// Who else may have the store open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Company {
+pub(in crate::store::sqlite) enum Company {
     /// A hub serves it, or that cannot be told.
     Hub,
     /// Nobody, and there is no write-ahead log.
@@ -27,7 +27,10 @@ pub(super) enum Company {
 }
 
 /// Opens the store at `path`.
-pub(super) fn open(path: &Utf8Path, company: Company) -> rusqlite::Result<Connection> {
+pub(in crate::store::sqlite) fn open(
+    path: &Utf8Path,
+    company: Company,
+) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match company {
         Company::Hub => connection::reader(path)?,
