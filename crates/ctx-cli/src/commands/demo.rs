@@ -16,7 +16,7 @@ use crate::args::{
     InitArgs, PublishArgs, RegisterArgs, SubscribeArgs, SyncArgs, TimeoutArgs, TrustArgs,
 };
 use crate::commands::connect::{publish, register, subscribe, sync};
-use crate::commands::hub::start;
+use crate::commands::hub::start::{self, Listen};
 use crate::commands::{Cx, convert, init};
 use crate::env;
 use crate::error::CliError;
@@ -105,8 +105,8 @@ impl<'a> Story<'a> {
         let data = DataDir::new(self.root.join(paths::HUB_DATA_DIR));
         let cx = self.cx_at(&self.root.clone());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (hub, report) =
-            start::open(loopback, HubConfig::new(data.clone(), env::VERSION), &cx).await?;
+        let config = HubConfig::new(data.clone(), env::VERSION);
+        let (hub, report) = start::open(Listen::At(loopback), config, &cx).await?;
         let command = format!("ctx hub start --port 0 --data-dir {}", data.path());
         self.step(None, command, &report)?;
         let hub_addr = report.address.parse::<HubAddress>();

@@ -9,6 +9,7 @@ mod health;
 mod invitations;
 mod invite;
 mod revoke;
+mod service;
 pub(super) mod start;
 mod stop;
 mod target;

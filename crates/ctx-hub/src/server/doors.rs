@@ -18,6 +18,7 @@ use super::admin::Door;
 use super::connection::Serving;
 use super::gate::Gate;
 use super::incoming::{Clear, Closing, serve};
+use super::phase::Phase;
 use super::proxies::TrustedProxies;
 use super::router::Router;
 use super::shared::Shared;
@@ -73,11 +74,13 @@ impl Doors {
         };
         let socket = serve(self.socket, serving(Door::Socket, operators), closing());
         let mut servers = pin!(async { tokio::join!(network, socket) });
+        hub.phase.send_replace(Phase::Serving);
         tokio::select! {
             _ = &mut servers => {}
             () = follow(&health, hub) => {}
             () = told => tracing::info!("draining"),
         }
+        hub.phase.send_replace(Phase::Draining);
         set_health(&health, ServingStatus::NotServing).await;
         hub.streams.end_all();
         stop.send_replace(true);

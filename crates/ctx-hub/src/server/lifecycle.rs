@@ -10,6 +10,7 @@ use ctx_config::paths::DataDir;
 use ctx_io::Holder;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::audit::{self, Audit, AuditError};
@@ -19,6 +20,7 @@ use super::doors::Doors;
 use super::error::HubError;
 use super::files;
 use super::gate::Gate;
+use super::phase::Phase;
 use super::proxies::TrustedProxies;
 use super::settings::{Connections, Network, Settings};
 use super::shared::{About, Shared};
@@ -191,6 +193,12 @@ impl Hub {
     #[must_use]
     pub fn admin_token(&self) -> Option<&AdminToken> {
         self.token.as_ref()
+    }
+
+    /// How far it is in its life, from now on.
+    #[must_use]
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.shared.phase.subscribe()
     }
 
     /// The identity of its log.

@@ -5,6 +5,7 @@
 //!
 //! | a request passes | which |
 //! |---|---|
+//! | `phase` | how far the hub is, for whoever started it |
 //! | `incoming` | accepts connections, at the address of the hub and on the admin socket |
 //! | `connection` | serves one connection, from its handshake to its end |
 //! | `peer` | says who is at the other end |
@@ -60,6 +61,7 @@ mod offline;
 mod outgoing;
 mod payer;
 mod peer;
+mod phase;
 mod pot;
 mod proxies;
 mod receiving;
@@ -80,4 +82,5 @@ pub use error::{HubError, HubErrorKind};
 pub use invitations::{InvitationTerms, NotInvited};
 pub use lifecycle::{Hub, HubConfig};
 pub use offline::{OfflineHub, open_offline};
+pub use phase::Phase;
 pub use tls::{Certificates, TlsError};

@@ -11,6 +11,7 @@ use super::auth::AdminKey;
 use super::budget::Budget;
 use super::clock::Clock;
 use super::incidents::Incidents;
+use super::phase::Phase;
 use super::receiving::Receiving;
 use super::recent::Recent;
 use super::room::Room;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     /// Told when an operator asks the hub to stop.
     pub(super) stop: Notify,
+    pub(super) phase: watch::Sender<Phase>,
     pub(super) about: About,
 }
 
@@ -69,6 +71,7 @@ impl Shared {
             limits,
             calls: Calls::default(),
             stop: Notify::new(),
+            phase: watch::Sender::new(Phase::Opened),
             about,
         }
     }

@@ -11,7 +11,7 @@ use ctx_hub::server::{Certificates, Hub, HubConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
-use super::target;
+use super::{service, target};
 use crate::args::StartArgs;
 use crate::commands::{Cx, convert};
 use crate::env;
@@ -89,7 +89,11 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     let mut config = HubConfig::new(data.clone(), env::VERSION);
     config.settings = settings;
     config.insecure = args.tls.insecure;
-    let (hub, report) = open(args.address(), config, cx).await?;
+    let listen = match service::passed_listener()? {
+        Some(passed) => Listen::Passed(passed),
+        None => Listen::At(args.address()),
+    };
+    let (hub, report) = open(listen, config, cx).await?;
     let certificates = hub.certificates().cloned();
     let reload = certificates.map(|certificates| Ok((signals::hang_ups()?, certificates)));
     let reload = reload.transpose()?;
@@ -100,6 +104,7 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
             report.admin_token_file
         ));
     }
+    let telling = tokio::spawn(service::tell(hub.phase(), report.address.clone()));
     let served = match reload {
         None => serve(hub, ended).await,
         Some((hang_ups, certificates)) => tokio::select! {
@@ -107,6 +112,8 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
             never = reload_when_told(hang_ups, certificates, cx) => match never {},
         },
     };
+    // It ends when the hub drains, which it has.
+    telling.await.ok();
     served.map(|()| Exit::Done)
 }
 
@@ -120,19 +127,44 @@ pub(super) fn settings(args: &StartArgs, data: &DataDir) -> Result<Settings, Cli
     settings.checked().map_err(convert::settings)
 }
 
+/// Where a hub listens.
+pub(crate) enum Listen {
+    /// At an address that is to be taken.
+    At(SocketAddr),
+    /// Where a service manager listens for it already.
+    Passed(TcpListener),
+}
+
+impl Listen {
+    /// The address: what is refused beyond this machine is refused whoever opened the socket.
+    fn address(&self) -> Result<SocketAddr, CliError> {
+        match self {
+            Self::At(address) => Ok(*address),
+            Self::Passed(listener) => listener.local_addr().map_err(|error| {
+                CliError::new(Exit::Failed, "cannot tell the address that was passed")
+                    .because(error)
+            }),
+        }
+    }
+}
+
 /// Opens a hub, and says what an operator should know about it.
 ///
 /// # Errors
 /// The data directory or the address cannot be had.
 pub(crate) async fn open(
-    address: SocketAddr,
+    listen: Listen,
     config: HubConfig,
     cx: &Cx,
 ) -> Result<(Hub, StartReport), CliError> {
+    let address = listen.address()?;
     config.refuse_exposure(address).map_err(convert::hub)?;
     let exposed = config.is_exposed_at(address);
     let data = config.data_dir.clone();
-    let listener = bind(address, &data)?;
+    let listener = match listen {
+        Listen::At(address) => bind(address, &data)?,
+        Listen::Passed(listener) => listener,
+    };
     let hub = Hub::open(config, listener).await.map_err(convert::hub)?;
     for notice in hub.notices() {
         cx.screen.notice(notice);
@@ -211,8 +243,11 @@ pub(crate) async fn serve(
     hub.serve(ended).await.map_err(convert::hub)
 }
 
-/// Takes the address. When it is in use, the reason is most often the hub that was started here
-/// before, which is better said so.
+/// Takes the address; who connects waits until the hub serves. When it is in use, the reason is most
+/// often the hub that was started here before, which is better said so.
+///
+/// # Errors
+/// The address cannot be had; the hint says why.
 fn bind(address: SocketAddr, data: &DataDir) -> Result<TcpListener, CliError> {
     let error = match TcpListener::bind(address) {
         Ok(listener) => return Ok(listener),
