@@ -67,9 +67,22 @@ pub(crate) struct Global {
     /// Write a diagnostic log to standard error; twice for more (or set CTX_LOG to a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How to write the log and messages to standard error (default: text; for a hub, what its
+    /// settings say)
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
     /// When to colour messages; NO_COLOR turns `auto` off
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub(crate) color: Colour,
+}
+
+/// How a line on standard error is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// When to colour.

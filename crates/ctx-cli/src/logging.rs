@@ -1,8 +1,9 @@
 //! The diagnostic log: standard error only, and silent unless asked for.
 
+use ctx_hub::server::settings::{self, Settings};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Command, Hub};
+use crate::args::{Args, Command, Hub, LogFormat};
 use crate::env::Environment;
 use crate::ui::Screen;
 
@@ -33,12 +34,34 @@ pub(crate) fn start(args: &Args, env: &Environment, screen: &Screen) {
         filter.map_err(warn).ok()
     });
     let filter = asked.unwrap_or_else(|| EnvFilter::new(level));
-    // Fails only when a log was started before, and this is the only place that starts one.
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(screen.colours_stderr())
         .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .try_init()
-        .ok();
+        .with_writer(std::io::stderr);
+    // Fails only when a log was started before, and this is the only place that starts one.
+    if screen.logs_json() {
+        let log = log.json().flatten_event(true);
+        let log = log.with_current_span(false).with_span_list(false);
+        log.try_init().ok();
+    } else {
+        log.try_init().ok();
+    }
+}
+
+/// How standard error is written: as the command line says, else for a hub as its settings say. What
+/// is wrong with those, the hub says when it reads them.
+pub(crate) fn format(args: &Args, env: &Environment) -> LogFormat {
+    if let Some(asked) = args.global.log_format {
+        return asked;
+    }
+    let Command::Hub(Hub::Start(start)) = &args.command else {
+        return LogFormat::Text;
+    };
+    let data = env.data_dir(start.at.data_dir.as_deref()).ok();
+    let read = data.and_then(|data| Settings::read(&data, start.config.as_deref()).ok());
+    match read.map(|settings| settings.log.format) {
+        Some(settings::LogFormat::Json) => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
 }

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Err(said) => return said_by_clap(&said, &env).into(),
     };
     let screen = Screen::new(&args.global, &env);
+    let screen = screen.logging(logging::format(&args, &env));
     logging::start(&args, &env, &screen);
     let cx = Cx::new(&args.global, env, screen);
     match commands::run(args.command, &cx) {

@@ -44,6 +44,39 @@ pub(super) fn warning(message: &str, hint: Option<&str>, colour: bool) -> String
     text
 }
 
+/// The same as a line of a log that programs read, with what the log itself writes in its lines.
+pub(super) fn log_line(
+    level: &str,
+    message: &str,
+    causes: &[String],
+    hint: Option<&str>,
+) -> String {
+    let line = LogLine {
+        timestamp: jiff::Timestamp::now().to_string(),
+        level,
+        message,
+        causes,
+        hint,
+        target: "ctx",
+    };
+    // Texts and lists of them: nothing that JSON cannot say.
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct LogLine<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    causes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    target: &'a str,
+}
+
 fn line(label: &str, paint: &str, message: &str, colour: bool) -> String {
     // A message may repeat what a peer or a file said, which must not steer the terminal.
     let message = printable_lines(message);

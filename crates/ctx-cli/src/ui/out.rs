@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::{Report, error};
-use crate::args::{Colour, Global};
+use crate::args::{Colour, Global, LogFormat};
 use crate::env::Environment;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -23,6 +23,8 @@ pub(crate) struct Screen {
     colour_err: bool,
     /// Somebody watches standard error.
     watched: bool,
+    /// Standard error is read by programs.
+    log_json: bool,
     closed: AtomicBool,
 }
 
@@ -42,6 +44,7 @@ impl Screen {
             colour_out: false,
             colour_err: false,
             watched: false,
+            log_json: false,
             closed: AtomicBool::new(false),
         }
     }
@@ -54,6 +57,20 @@ impl Screen {
             Colour::Never => (false, false),
         };
         self
+    }
+
+    /// The streams with standard error written as `format` says.
+    pub(crate) fn logging(mut self, format: LogFormat) -> Self {
+        self.log_json = format == LogFormat::Json;
+        if self.log_json {
+            (self.colour_err, self.watched) = (false, false);
+        }
+        self
+    }
+
+    /// Whether standard error is one JSON object a line.
+    pub(crate) const fn logs_json(&self) -> bool {
+        self.log_json
     }
 
     /// Whether programs read the output.
@@ -160,7 +177,10 @@ impl Screen {
 
     /// Says something that is good to know.
     pub(crate) fn notice(&self, text: &str) {
-        if !self.quiet {
+        if self.quiet {
+        } else if self.log_json {
+            self.complain(&error::log_line("INFO", text, &[], None));
+        } else {
             self.complain(&format!("{text}\n"));
         }
     }
@@ -175,7 +195,11 @@ impl Screen {
 
     /// Says something that somebody should look at, quiet or not.
     pub(crate) fn warning(&self, text: &str, hint: Option<&str>) {
-        self.complain(&error::warning(text, hint, self.colour_err));
+        self.complain(&if self.log_json {
+            error::log_line("WARN", text, &[], hint)
+        } else {
+            error::warning(text, hint, self.colour_err)
+        });
     }
 
     /// Says what failed: as text on standard error, and as a document on standard output where
@@ -191,7 +215,12 @@ impl Screen {
 
     /// Says what failed for people alone; a document has it already, if there is one.
     pub(crate) fn error_text(&self, failure: &CliError) {
-        if !(self.json && self.quiet) {
+        if self.json && self.quiet {
+        } else if self.log_json {
+            let (text, causes) = (failure.to_string(), failure.causes());
+            let hint = failure.next_step();
+            self.complain(&error::log_line("ERROR", &text, &causes, hint));
+        } else {
             self.complain(&error::text(failure, self.colour_err));
         }
     }

@@ -18,6 +18,7 @@ mod harness;
 mod hub;
 mod hub_backup;
 mod hub_limits;
+mod hub_log;
 mod hub_service;
 mod hub_settings;
 mod hub_verify;

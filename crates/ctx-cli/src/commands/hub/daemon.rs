@@ -144,6 +144,10 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         .config
         .iter()
         .flat_map(|file| ["--config", file.as_str()]);
+    let format = match cx.screen.logs_json() {
+        true => "--log-format=json",
+        false => "--log-format=text",
+    };
     Command::new(&program)
         .args(["hub", "start", "--detached", "--color", "never"])
         .args(std::iter::repeat_n("--verbose", cx.verbose.into()))
@@ -153,6 +157,7 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         .arg(data.path())
         .args(config)
         .args(args.tls.given())
+        .arg(format)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)

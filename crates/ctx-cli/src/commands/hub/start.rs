@@ -97,7 +97,13 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
     let certificates = hub.certificates().cloned();
     let reload = certificates.map(|certificates| Ok((signals::hang_ups()?, certificates)));
     let reload = reload.transpose()?;
-    cx.screen.show(&report)?;
+    if args.detached && cx.screen.logs_json() {
+        // Both streams are the log of a hub in the background.
+        cx.screen
+            .notice(&format!("listening on {}", report.address));
+    } else {
+        cx.screen.show(&report)?;
+    }
     if is_new && data.admin_token().exists() {
         cx.screen.notice(&format!(
             "the admin token, which registers projects, is in {}",

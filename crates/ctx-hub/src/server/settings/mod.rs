@@ -21,6 +21,7 @@ mod fields;
 mod file;
 mod limits;
 mod listen;
+mod log;
 mod registration;
 pub(super) mod tls;
 
@@ -35,6 +36,7 @@ pub use duration::HumanDuration;
 pub use error::{SettingsError, SettingsFault};
 pub use limits::Limits;
 pub use listen::{Listen, Network, NotANetwork};
+pub use log::{Log, LogFormat};
 pub use registration::Registration;
 pub use tls::TlsSettings;
 
@@ -111,6 +113,8 @@ sections! {
     registration: Registration,
     /// How much of a hub one client, and all of them, may use.
     limits: Limits,
+    /// How a hub logs.
+    log: Log,
     /// With which certificate a hub ends TLS itself.
     tls: TlsSettings,
     /// How large the audit trail may become.
