@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use clap::CommandFactory;
 
 use crate::args::Args;
-use crate::drift::cli;
+use crate::drift::{cli, packaging};
 use crate::error::CheckError;
 use crate::files::{self, Text};
 use crate::finding::Finding;
@@ -28,7 +28,7 @@ struct Known {
     aliases: BTreeMap<String, String>,
 }
 
-/// Looks up every command of every shell block.
+/// Looks up every command of every shell block, and of every file of a packager.
 pub(super) fn check(root: &Utf8Path, documents: &[Text]) -> Result<Vec<Finding>, CheckError> {
     let page = files::read(root, cli::PAGE, "run `cargo xtask drift --fix`")?;
     let mut known = from_page(&page);
@@ -41,7 +41,14 @@ pub(super) fn check(root: &Utf8Path, documents: &[Text]) -> Result<Vec<Finding>,
     from_clap(&mut known, "cargo xtask", Args::command());
     let mut findings = Vec::new();
     for document in documents {
-        for (line, words) in commands(&document.content) {
+        let typed = match packaging::is_packaging(document) {
+            true => packaging::lines(&document.content)
+                .into_iter()
+                .flat_map(|(line, text)| ours(&text).into_iter().map(move |words| (line, words)))
+                .collect(),
+            false => commands(&document.content),
+        };
+        for (line, words) in typed {
             if let Some(fault) = judge(&words, &known) {
                 findings.push(Finding::new(document.path.as_path(), line, RULE, fault));
             }
@@ -329,6 +336,20 @@ mod tests {
     fn blocks_of_other_languages_and_prose_are_not_commands() {
         let text = "ctx gone\n\n```text\nctx gone\n```\n```rust\nctx gone\n```\n";
         assert_eq!(found(text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_files_of_a_packager_are_held_to_the_same() {
+        let sandbox = Sandbox::new();
+        sandbox.write(cli::PAGE, PAGE);
+        let unit = Text {
+            path: "packaging/ctx.service".into(),
+            content: "ExecStart=/usr/bin/ctx connect sync --hurry\nExecStop=ctx demo\n".to_owned(),
+        };
+        assert_eq!(
+            lines(check(sandbox.root(), &[unit]).unwrap()),
+            ["packaging/ctx.service:1: command: `ctx connect sync` has no flag `--hurry`"]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod commands;
 mod constants;
 mod exit_codes;
 mod links;
+mod packaging;
 mod workspace;
 
 use camino::Utf8Path;
@@ -34,7 +35,7 @@ const PARTS: [Part; 7] = [
 pub(crate) fn check(root: &Utf8Path) -> Result<Vec<Finding>, CheckError> {
     let documents: Vec<Text> = files::texts(root)?
         .into_iter()
-        .filter(|text| is_document(&text.path))
+        .filter(|text| is_document(&text.path) || packaging::is_packaging(text))
         .collect();
     let mut findings = Vec::new();
     for (place, part) in PARTS {
