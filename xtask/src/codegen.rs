@@ -124,12 +124,13 @@ fn generate(include: &Utf8Path) -> Result<Generated, CheckError> {
 
 /// Fields that older peers do not know: what is empty is left out, so that they see what they always
 /// saw.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 6] = [
     "known_sequence",
     "known_chain",
     "chain",
     "invitation",
     "token_hash",
+    "expires_at",
 ];
 
 /// Tells the generator what it cannot know from the `.proto`.

@@ -11,8 +11,8 @@ mod trust;
 mod types;
 
 pub(crate) use connect::{
-    Connect, ListenArgs, MoveArgs, PublishArgs, RegisterArgs, StatusArgs, SubscribeArgs, SyncArgs,
-    TimeoutArgs, UnlockArgs, VerifyArgs,
+    Connect, ListenArgs, MoveArgs, PublishArgs, RegisterArgs, RotateArgs, StatusArgs,
+    SubscribeArgs, SyncArgs, TimeoutArgs, UnlockArgs, VerifyArgs,
 };
 pub(crate) use hub::{
     AuditArgs, BackupArgs, DataDirArgs, Hub, HubStatusArgs, HubUnlockArgs, Invitations,

@@ -41,6 +41,28 @@ pub const INVITATION_TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// How often an invitation can be used at most.
 pub const INVITATION_USES_MAX: u32 = 1_000;
+/// Tokens of one client that live at the same time, while one after the other is replaced.
+pub const CLIENT_MAX_LIVE_TOKENS: u32 = 16;
+
+/// How long a token that was replaced goes on, unless the hub is told otherwise.
+pub const TOKEN_OVERLAP: Duration = Duration::from_secs(600);
+
+/// How long one who changes the connection file waits while another does.
+pub const CONNECTION_LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// How early a token's end is warned of at most; a tenth of its time if that is shorter.
+pub const TOKEN_WARNING: Duration = Duration::from_secs(1_209_600);
+
+/// How often a hub looks for streams whose token has expired; also how long a message may be on its
+/// way before its token is looked at once more.
+pub const TOKEN_LOOK: Duration = Duration::from_secs(1);
+
+/// How long a stream that was told to end may go on sending what its client does not read; then its
+/// connection is cut off.
+pub const STREAM_END_GRACE: Duration = Duration::from_millis(300);
+
+/// How often a hub writes down who has called. A crash loses at most so much of it.
+pub const SEEN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Bytes of the key that seals the connection file (AES-256).
 pub const KEY_BYTES: usize = 32;

@@ -11,6 +11,9 @@ pub const CONNECT_FILE: &str = ".connect.enc";
 /// In [`CONTEXT_DIR`]: the sealed connection file of a registration that the hub has not answered yet.
 pub const PENDING_CONNECT_FILE: &str = ".connect.enc.pending";
 
+/// In [`CONTEXT_DIR`]: the lock of those who change the connection file. It is held while it exists.
+pub const CONNECT_LOCK_FILE: &str = ".connect.lock";
+
 /// In [`CONTEXT_DIR`]: the folder of the mirror.
 pub const MIRROR_DIR: &str = "hub";
 
@@ -177,6 +180,12 @@ impl ContextDir {
     #[must_use]
     pub fn pending_connect_file(&self) -> Utf8PathBuf {
         self.path.join(PENDING_CONNECT_FILE)
+    }
+
+    /// The lock of those who change the connection file.
+    #[must_use]
+    pub fn connect_lock(&self) -> Utf8PathBuf {
+        self.path.join(CONNECT_LOCK_FILE)
     }
 
     /// The folder of the mirror.

@@ -21,16 +21,21 @@ pub mod entry;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod lifetime;
 pub mod secret;
 pub mod types;
 pub mod wire;
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "store")]
+pub mod clock;
 #[cfg(feature = "sync")]
 pub mod connection;
 #[cfg(feature = "sync")]
 pub mod outbox;
+#[cfg(feature = "sync")]
+pub mod rotation;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "store")]

@@ -17,6 +17,9 @@ const TOKEN_PREFIXES: [&str; 3] = [
 /// Longest text from elsewhere that is shown, in characters.
 const SHOWN_MAX_CHARS: usize = 500;
 
+/// Bytes of a SHA-256.
+const HASH_BYTES: usize = 32;
+
 /// Text that is not a token of the kind that was asked for. The text itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {kind}: it has to be {prefix} and 64 lower-case hex digits")]
@@ -30,7 +33,7 @@ pub struct InvalidToken {
 /// No slow hash is needed: a token is 256 bits from the operating system, which cannot be guessed
 /// however fast a guess is checked.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TokenHash([u8; 32]);
+pub struct TokenHash([u8; HASH_BYTES]);
 
 impl TokenHash {
     /// The hash of any text that a peer presents as its token.
@@ -41,17 +44,17 @@ impl TokenHash {
 
     /// The hash with these bytes.
     #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; HASH_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// The hash that is written as 64 lower-case hex digits; `None` for any other text.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        if !is_lower_hex(text, 32) {
+        if !is_lower_hex(text, HASH_BYTES) {
             return None;
         }
-        let mut bytes = [0_u8; 32];
+        let mut bytes = [0_u8; HASH_BYTES];
         for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
             let digits = std::str::from_utf8(digits).ok()?;
             *byte = u8::from_str_radix(digits, 16).ok()?;
@@ -67,7 +70,7 @@ impl TokenHash {
 
     /// The 32 bytes.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    pub const fn as_bytes(&self) -> &[u8; HASH_BYTES] {
         &self.0
     }
 }
@@ -159,6 +162,7 @@ pub(crate) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     Ok(hex(&random))
 }
 
+/// `bytes` as lower-case hex digits.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -215,6 +219,16 @@ mod tests {
         );
         assert_ne!(token, ClientToken::random().unwrap());
         assert_eq!(token.expose().len(), "ctx_cli_".len() + 64);
+    }
+
+    #[test]
+    fn a_hash_reads_back_from_its_digits_and_from_no_others() {
+        let hash = TokenHash::of("t");
+        assert_eq!(TokenHash::from_hex(&hash.to_hex()), Some(hash.clone()));
+        let upper = hash.to_hex().to_uppercase();
+        for text in ["", &hash.to_hex()[1..], &upper, &"é".repeat(32)] {
+            assert_eq!(TokenHash::from_hex(text), None, "{text}");
+        }
     }
 
     #[test]

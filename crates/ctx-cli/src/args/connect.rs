@@ -33,6 +33,8 @@ pub(crate) enum Connect {
     Listen(ListenArgs),
     /// Show the hub, the project, the mirror, its lock and what is queued
     Status(StatusArgs),
+    /// Replace the project's token; the old one goes on for a short while
+    Rotate(RotateArgs),
     /// Show the sync lock; remove it when its holder is dead
     Unlock(UnlockArgs),
     /// Find what is wrong with the mirror, and mend it
@@ -196,6 +198,20 @@ pub(crate) struct ListenArgs {
     Examples:\n  ctx connect status\n  ctx connect status --json"
 )]
 pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Whatever runs in this project meanwhile goes on: the old token is valid until \
+    the hub's overlap is over, ten minutes unless its operator chose otherwise. When this is \
+    killed, the next command finishes it.\n\n\
+    A sync does the same by itself when less than a third of the token's time is left. When a token \
+    is in wrong hands, have the client ended with `ctx hub revoke` instead.\n\n\
+    Examples:\n  ctx connect rotate\n  ctx connect rotate --json"
+)]
+pub(crate) struct RotateArgs {
     #[command(flatten)]
     pub(crate) timeout: TimeoutArgs,
 }

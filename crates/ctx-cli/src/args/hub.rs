@@ -45,7 +45,7 @@ pub(crate) enum Hub {
     #[command(after_help = "Works with and without a running hub.\n\n\
         Examples:\n  ctx hub clients\n  ctx hub clients --data-dir /var/lib/ctx --json")]
     Clients(TargetArgs),
-    /// End a client's token at once
+    /// End a client's tokens and its streams at once
     Revoke(RevokeArgs),
     /// Invite a project: print the command that registers it
     Invite(InviteArgs),
@@ -119,6 +119,10 @@ pub(crate) struct StartArgs {
     pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) tls: ServeTlsArgs,
+    /// How long the tokens live that are issued from now on, as 90d; those issued before stay as they
+    /// are (default: for ever)
+    #[arg(long, value_name = "DURATION", value_parser = types::deadline)]
+    pub(crate) token_ttl: Option<Duration>,
     /// Serve in the background; return once the hub answers
     #[arg(long)]
     pub(crate) daemon: bool,
@@ -313,15 +317,20 @@ pub(crate) enum Token {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Its open streams end, and so do the open invitations of its project. The \
-    project's name can be registered again with the admin token, or with an invitation that is made \
-    afterwards. Works with and without a running hub.\n\n\
-    Examples:\n  ctx hub revoke 0123456789abcdef0123456789abcdef"
+    after_help = "All its tokens end, its open streams end within a second, and so do the open \
+    invitations of its project. The project's name can be registered again with the admin token, or \
+    with an invitation that is made afterwards. Works with and without a running hub.\n\n\
+    Examples:\n  ctx hub revoke 0123456789abcdef0123456789abcdef\n  \
+    ctx hub revoke --project billing"
 )]
+#[group(id = "whom", required = true, multiple = false, args = ["client", "project"])]
 pub(crate) struct RevokeArgs {
     /// The client, as `ctx hub clients` lists it
     #[arg(value_name = "CLIENT_ID", value_parser = types::client_id)]
-    pub(crate) client: ClientId,
+    pub(crate) client: Option<ClientId>,
+    /// The client of this project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<ProjectName>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

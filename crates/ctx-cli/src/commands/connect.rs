@@ -5,9 +5,11 @@ mod move_to;
 mod outbox;
 pub(super) mod publish;
 pub(super) mod register;
+mod rotate;
 mod status;
 pub(super) mod subscribe;
 pub(super) mod sync;
+mod token;
 mod unlock;
 mod verify;
 
@@ -32,6 +34,7 @@ pub(super) async fn run(command: Connect, cx: &Cx) -> Result<Exit, CliError> {
         Connect::Sync(args) => cx.screen.show(&sync::run(&args, cx).await?)?,
         Connect::Listen(args) => listen::run(&args, cx).await?,
         Connect::Status(args) => return status::run(&args, cx).await,
+        Connect::Rotate(args) => cx.screen.show(&rotate::run(&args, cx).await?)?,
         Connect::Unlock(args) => cx.screen.show(&unlock::run(&args, cx)?)?,
         Connect::Verify(args) => return verify::run(&args, cx).await,
     }

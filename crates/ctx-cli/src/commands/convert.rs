@@ -3,6 +3,7 @@
 use ctx_hub::client::{ClientError, ClientErrorKind};
 use ctx_hub::connection::{ConnectionError, ConnectionErrorKind};
 use ctx_hub::outbox::PublishError;
+use ctx_hub::rotation::RotationError;
 use ctx_hub::server::settings::SettingsError;
 use ctx_hub::server::{HubError, HubErrorKind};
 use ctx_hub::store::backup::BackupError;
@@ -55,10 +56,23 @@ pub(super) fn connection(error: ConnectionError) -> CliError {
     let exit = match error.kind() {
         ConnectionErrorKind::NotSetUp => Exit::NotSetUp,
         ConnectionErrorKind::Damaged => Exit::Damaged,
+        ConnectionErrorKind::Busy => Exit::Busy,
         _ => Exit::Failed,
     };
     let hint = error.hint();
     CliError::of(exit, error, hint)
+}
+
+/// A token that was not replaced.
+pub(super) fn rotation(error: RotationError) -> CliError {
+    match error {
+        RotationError::Connection(error) => connection(error),
+        RotationError::Client(error) => client(error),
+        other => {
+            let hint = other.hint();
+            CliError::of(Exit::Failed, other, hint)
+        }
+    }
 }
 
 /// A mirror that was not brought up to date.

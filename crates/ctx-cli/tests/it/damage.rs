@@ -209,12 +209,12 @@ fn a_mirror_file_that_was_cut_short_is_refused_and_kept_beside_the_new_one() {
     let tasks = project.mirror().path().join(paths::TASKS_FILE);
     put(&tasks, b"mine now");
     let run = project.ctx(&["connect", "sync"]);
-    assert_snapshot!(run.show(), @r"
+    assert_snapshot!(run.show(), @r#"
     exit 7
     --- stderr
-    error: .context/hub/tasks.md was changed: it has 8 bytes, and 192 were mirrored to it
+    error: .context/hub/tasks.md was changed: it has 8 bytes, and 203 were mirrored to it
     hint: see what was changed with `ctx connect verify`; then run `ctx connect sync --full`, which builds the mirror anew and keeps the changed file beside it
-    ");
+    "#);
     assert_eq!(fs_err::read(&tasks).unwrap(), b"mine now");
     let document = project.json(&["connect", "sync", "--full"]);
     let kept = Utf8Path::new(document["set_aside"][0].as_str().unwrap());
@@ -312,7 +312,7 @@ fn a_mirror_that_cannot_be_written_is_left_as_it_is() {
     assert_snapshot!(run.show(), @r#"
     exit 1
     --- stderr
-    error: cannot create the temporary file for .context/.connect.enc
+    error: cannot create the lock .context/.connect.lock
       caused by: Permission denied (os error 13)
     hint: check who owns the file and its directory, and their modes
     "#);

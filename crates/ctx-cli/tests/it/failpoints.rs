@@ -8,4 +8,5 @@ mod killed;
 mod namespaces;
 mod no_os_locks;
 mod order;
+mod rotate;
 mod stage;

@@ -338,8 +338,8 @@ fn without_a_running_hub_its_store_is_administered() {
     assert_snapshot!(world.ctx(&["hub", "clients", "--data-dir", dir]).show(), @r#"
     exit 0
     --- stdout
-    CLIENT                            PROJECT  ENTRIES  REGISTERED               STATE
-    [id]  p        1        [time]  revoked [time]
+    CLIENT                            PROJECT  ENTRIES  REGISTERED               LAST SEEN                ADDRESS    EXPIRES  STATE
+    [id]  p        1        [time]  [time]  127.0.0.1  never    revoked [time]
     "#);
     assert!(!data.lock().exists());
     let hub = world.hub_at(data.path());
@@ -418,7 +418,7 @@ fn a_client_that_nobody_knows_is_not_revoked() {
     assert_snapshot!(run.show(), @r#"
     exit 2
     --- stderr
-    error: invalid value 'p' for '<CLIENT_ID>': a client id is 32 lower-case hex digits (`ctx hub clients` lists them)
+    error: invalid value 'p' for '[CLIENT_ID]': a client id is 32 lower-case hex digits (`ctx hub clients` lists them)
 
     For more information, try '--help'.
     "#);

@@ -291,6 +291,7 @@ fn a_revoked_token_is_refused_and_the_mirror_stays() {
     --- stdout
     project      p
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port] (refused the credentials)
     subscribed   decision, learning, convention, task
     mirrored to  convention 1, decision 1, learning 1, task 1

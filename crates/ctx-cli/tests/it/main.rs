@@ -31,6 +31,7 @@ mod patience;
 mod proxy;
 mod redact;
 mod restored;
+mod rotate;
 mod story;
 mod sync;
 mod tls;

@@ -119,6 +119,7 @@ fn what_is_published_while_the_hub_is_down_is_queued_and_the_next_sync_sends_it(
     --- stdout
     project      p
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port] (cannot be reached)
     subscribed   decision, learning, convention, task
     mirrored to  convention 0, decision 0, learning 0, task 0
@@ -375,6 +376,7 @@ fn damaged_and_refused_entries_are_shown_and_hold_up_nothing() {
     --- stdout
     project      p
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port]
     subscribed   decision, learning, convention, task
     mirrored to  convention 0, decision 0, learning 0, task 0

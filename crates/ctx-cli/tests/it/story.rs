@@ -93,6 +93,7 @@ fn two_projects_share_decisions_through_a_hub() {
     --- stdout
     project      website
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port]
     subscribed   decision, task
     mirrored to  decision 4, task 4
@@ -123,9 +124,9 @@ fn two_projects_share_decisions_through_a_hub() {
     assert_snapshot!(world.ctx(&["hub", "clients", "--data-dir", data]).show(), @r#"
     exit 0
     --- stdout
-    CLIENT                            PROJECT  ENTRIES  REGISTERED               STATE
-    [id]  billing  4        [time]  live
-    [id]  website  0        [time]  live
+    CLIENT                            PROJECT  ENTRIES  REGISTERED               LAST SEEN                ADDRESS    EXPIRES  STATE
+    [id]  billing  4        [time]  [time]  127.0.0.1  never    live
+    [id]  website  0        [time]  [time]  127.0.0.1  never    live
     "#);
 
     let clients = world

@@ -25,6 +25,7 @@ fn a_hub_that_is_down_is_told_from_one_that_is_mute() {
     --- stdout
     project      p
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port] (cannot be reached)
     subscribed   decision, learning, convention, task
     mirrored to  convention 0, decision 0, learning 0, task 0
@@ -83,6 +84,7 @@ fn status_shows_what_is_known_here_when_the_hub_is_down() {
     --- stdout
     project      p
     client       [id]
+    token        does not expire
     hub          127.0.0.1:[port] (cannot be reached)
     subscribed   decision, learning, convention, task
     mirrored to  convention 1, decision 1, learning 1, task 1

@@ -63,7 +63,7 @@ fn a_mirror_that_nobody_touched_is_said_to_be_whole() {
     assert_snapshot!(project.ctx(&["connect", "verify", "--json"]).show(), @r#"
     exit 0
     --- stdout
-    {"clean":true,"findings":[],"more":0,"entries":3,"files":{"task":{"entries":3,"bytes":580,"older":0}},"set_aside":[],"busy":false,"hub":"compared","error":null,"repaired":null,"hint":null}
+    {"clean":true,"findings":[],"more":0,"entries":3,"files":{"task":{"entries":3,"bytes":613,"older":0}},"set_aside":[],"busy":false,"hub":"compared","error":null,"repaired":null,"hint":null}
     "#);
 }
 
@@ -91,7 +91,7 @@ fn what_is_wrong_is_told_by_file_and_line_and_mended() {
     assert_snapshot!(project.ctx(&["connect", "verify", "--offline", "--json"]).show(), @r#"
     exit 7
     --- stdout
-    {"clean":false,"findings":[{"path":".context/hub/tasks.md","line":10,"sequence":2,"id":null,"kind":"edited","detail":"was changed since it was mirrored"},{"path":".context/hub/tasks.md","line":28,"sequence":null,"id":null,"kind":"foreign","detail":"text that was not mirrored stands behind what was"},{"path":".context/hub/notes.txt","line":null,"sequence":null,"id":null,"kind":"unknown","detail":"nothing that ctx knows"}],"more":0,"entries":2,"files":{"task":{"entries":2,"bytes":580,"older":0}},"set_aside":[],"busy":false,"hub":"not_asked","error":null,"repaired":null,"hint":"run `ctx connect verify --repair` while the hub can be reached, which mends it and keeps beside it what was changed"}
+    {"clean":false,"findings":[{"path":".context/hub/tasks.md","line":10,"sequence":2,"id":null,"kind":"edited","detail":"was changed since it was mirrored"},{"path":".context/hub/tasks.md","line":28,"sequence":null,"id":null,"kind":"foreign","detail":"text that was not mirrored stands behind what was"},{"path":".context/hub/notes.txt","line":null,"sequence":null,"id":null,"kind":"unknown","detail":"nothing that ctx knows"}],"more":0,"entries":2,"files":{"task":{"entries":2,"bytes":613,"older":0}},"set_aside":[],"busy":false,"hub":"not_asked","error":null,"repaired":null,"hint":"run `ctx connect verify --repair` while the hub can be reached, which mends it and keeps beside it what was changed"}
     "#);
     let repair = project.ctx(&["connect", "verify", "--repair"]);
     assert_snapshot!(shown(&repair), @r"

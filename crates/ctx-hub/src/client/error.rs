@@ -98,6 +98,13 @@ pub enum ClientError {
         /// What the hub said.
         message: String,
     },
+    /// Another token has taken the place of the one that was shown, which goes on for a while and
+    /// cannot be replaced again. Whoever did that has the newer one.
+    #[error("the hub at {peer} has replaced this token by another one already")]
+    TokenReplaced {
+        /// Where.
+        peer: Peer,
+    },
     /// The invitation is not valid for this project. Why, the hub tells nobody.
     #[error("the hub at {peer} does not accept the invitation")]
     NotInvited {
@@ -309,9 +316,10 @@ impl ClientError {
             | Self::Gone { .. }
             | Self::Unavailable { .. }
             | Self::Limited { .. } => ClientErrorKind::Unreachable,
-            Self::Credentials { .. } | Self::NotInvited { .. } | Self::NoInvitations { .. } => {
-                ClientErrorKind::Credentials
-            }
+            Self::Credentials { .. }
+            | Self::TokenReplaced { .. }
+            | Self::NotInvited { .. }
+            | Self::NoInvitations { .. } => ClientErrorKind::Credentials,
             Self::Route(_) | Self::Untrusted { .. } => ClientErrorKind::Untrusted,
             Self::ProjectExists { .. }
             | Self::TokenInUse { .. }
@@ -372,6 +380,9 @@ impl ClientError {
                 "use the hub's admin token ({} in its data directory) to register, or register this project again if its token was revoked",
                 paths::ADMIN_TOKEN_FILE
             )),
+            Self::TokenReplaced { .. } => Some(
+                "if you do not know who did that, have the client ended with `ctx hub revoke`; then register this project again".to_owned(),
+            ),
             Self::NotInvited { .. } => Some(
                 "it was used up, ended or has expired, or is another project's: have the hub's operator make one with `ctx hub invite --project NAME`".to_owned(),
             ),

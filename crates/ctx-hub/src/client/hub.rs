@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ctx_config::limits;
 use tokio::time::Instant;
-use tonic::{Response, Streaming};
+use tonic::{Code, Response, Streaming};
 
 use super::backoff::repeated;
 use super::error::{ClientError, Violation};
@@ -14,9 +14,9 @@ use super::stream::{EntryStream, HubIdentity, Silence, StreamStart};
 use super::transport::{Answer, Bearer, Call, Question, Transport, after, bearer};
 use super::{Peer, Route, Timeouts};
 use crate::entry::EntryDraft;
-use crate::secret::ClientToken;
+use crate::secret::{ClientToken, TokenHash};
 use crate::types::{Sequence, TypeSet};
-use crate::wire::convert::{draft_to_wire, known_to_wire, types_to_wire};
+use crate::wire::convert::{draft_to_wire, known_to_wire, moment_from_wire, types_to_wire};
 use crate::wire::generated as wire;
 use crate::wire::method;
 
@@ -32,6 +32,10 @@ const LISTEN: Call = Call {
     path: method::LISTEN,
     name: "listen",
 };
+const ROTATE: Call = Call {
+    path: method::ROTATE_TOKEN,
+    name: "rotate",
+};
 const STATUS: Call = Call {
     path: method::STATUS,
     name: "status",
@@ -43,6 +47,15 @@ const STATUS: Call = Call {
 pub struct HubClient {
     transport: Transport,
     bearer: Option<Bearer>,
+}
+
+/// What a hub says of a token that has taken the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRotation {
+    /// When the new token expires, in Unix seconds; `None` when it does not.
+    pub expires_at: Option<i64>,
+    /// When the one before it ends, in Unix seconds; `None` when there is none any more.
+    pub previous_ends_at: Option<i64>,
 }
 
 /// Figures of a hub.
@@ -104,6 +117,39 @@ impl HubClient {
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         self.transport.peer()
+    }
+
+    /// Puts the token of this hash in place of the one that this client has, which goes on until its
+    /// overlap ends. The hub is told the hash alone. The same again changes nothing, and so does a
+    /// token in place of itself, so this is safe to repeat.
+    ///
+    /// # Errors
+    /// [`ClientError::Credentials`] when the token of this client has ended,
+    /// [`ClientError::TokenReplaced`] when another one has taken its place,
+    /// [`ClientError::Rejected`] with `UNIMPLEMENTED` from an older hub, and what every call can fail
+    /// with.
+    pub async fn rotate_token(&self, new: &TokenHash) -> Result<TokenRotation, ClientError> {
+        let question = wire::RotateTokenRequest {
+            new_token_hash: new.to_hex(),
+        };
+        let answered = self.ask(ROTATE, question, self.transport.deadline()).await;
+        let answer: Response<wire::RotateTokenResponse> =
+            answered.map_err(|error| match error {
+                ClientError::Rejected {
+                    peer,
+                    code: Code::FailedPrecondition,
+                    ..
+                } => ClientError::TokenReplaced { peer },
+                other => other,
+            })?;
+        let wire::RotateTokenResponse {
+            expires_at,
+            previous_ends_at,
+        } = answer.into_inner();
+        Ok(TokenRotation {
+            expires_at: moment_from_wire(expires_at),
+            previous_ends_at: moment_from_wire(previous_ends_at),
+        })
     }
 
     /// Publishes entries, all or none, and answers their sequences in order, once the hub has them

@@ -41,13 +41,13 @@ use camino::Utf8PathBuf;
 use ctx_config::limits;
 
 pub use crate::wire::admin::{
-    ClientRecord, HubHealth, InvitationInfo, InvitationState, NewlyInvited,
+    ClientRecord, ClientState, HubHealth, InvitationInfo, InvitationState, NewlyInvited,
 };
 pub use address::{AddressError, HubAddress, Scheme};
 pub use admin::AdminClient;
 pub use distrust::Distrust;
 pub use error::{Cause, ClientError, ClientErrorKind, Violation};
-pub use hub::{HubClient, HubStatus};
+pub use hub::{HubClient, HubStatus, TokenRotation};
 pub use register::{Admission, Registration};
 pub use route::{Route, RouteError};
 pub use stream::{EntryStream, HubIdentity, StreamStart};

@@ -8,7 +8,7 @@ use super::hub::HubClient;
 use super::transport::Call;
 use crate::secret::{AdminToken, ClientToken, Invitation};
 use crate::types::{ClientId, ProjectName};
-use crate::wire::convert::client_id_from_wire;
+use crate::wire::convert::{client_id_from_wire, moment_from_wire};
 use crate::wire::generated as wire;
 use crate::wire::method;
 
@@ -27,6 +27,8 @@ pub struct Registration {
     pub client_id: ClientId,
     /// What it proves itself with from now on. The hub keeps only a hash of it.
     pub token: ClientToken,
+    /// When the token expires, in Unix seconds; `None` when it does not.
+    pub expires_at: Option<i64>,
 }
 
 /// What lets a project register. `Debug` shows neither.
@@ -103,6 +105,7 @@ impl HubClient {
         let wire::RegisterResponse {
             client_id,
             client_token,
+            expires_at,
         } = answer.into_inner();
         let client_token = Zeroizing::new(client_token);
         let context = self.call_context(REGISTER);
@@ -112,7 +115,11 @@ impl HubClient {
             _ => ClientToken::parse(&client_token)
                 .map_err(|_| context.violation(Violation::Token))?,
         };
-        Ok(Registration { client_id, token })
+        Ok(Registration {
+            client_id,
+            token,
+            expires_at: moment_from_wire(expires_at),
+        })
     }
 }
 

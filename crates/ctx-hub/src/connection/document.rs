@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Connection, ConnectionError};
 use crate::client::{AddressError, CaCertificates, CaError, Trust};
+use crate::lifetime::Lifetime;
 use crate::secret::{ClientToken, InvalidToken};
 use crate::types::{
     EntryType, InvalidFingerprint, InvalidId, ProjectNameError, TypeSet, UnknownType,
@@ -52,7 +53,8 @@ pub enum DocumentError {
 }
 
 /// Unknown fields are ignored. `project` and what follows it are lost when an older `ctx` rewrites
-/// the file. Nothing may depend on the first two; without the others a hub is trusted less.
+/// the file. Nothing may depend on the first two and on those of the token; without the others a hub
+/// is trusted less.
 #[derive(Serialize, Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
@@ -66,6 +68,15 @@ struct Document<'a> {
     project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// Stands here while a token is replaced.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    next_token: Option<Cow<'a, str>>,
+    /// Unix seconds; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<i64>,
+    /// Unix seconds; absent when the token does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
     /// In PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ca_cert: Option<Cow<'a, str>>,
@@ -94,17 +105,23 @@ pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
         ca_cert,
         fingerprint,
         insecure,
+        next_token,
+        issued_at,
+        expires_at,
     } = document;
-    // Owned only where it was written with escapes, which no token needs.
-    let token = match token {
-        Cow::Borrowed(token) => ClientToken::parse(token),
-        Cow::Owned(token) => ClientToken::parse(&Zeroizing::new(token)),
-    };
     Ok(Connection {
         hub_addr: hub_addr.parse().map_err(DocumentError::Address)?,
         trust: trust(ca_cert.as_deref(), fingerprint.as_deref())?,
         insecure,
-        token: token.map_err(DocumentError::Token)?,
+        token: parse_token(token).map_err(DocumentError::Token)?,
+        next_token: next_token
+            .map(parse_token)
+            .transpose()
+            .map_err(DocumentError::Token)?,
+        lifetime: expires_at.map(|expires_at| Lifetime {
+            issued_at: issued_at.unwrap_or(0),
+            expires_at,
+        }),
         types: TypeSet::from_wire(&types.unwrap_or_default()).map_err(DocumentError::Types)?,
         project: project
             .map(TryInto::try_into)
@@ -115,6 +132,14 @@ pub(super) fn read(text: &[u8]) -> Result<Connection, DocumentError> {
             .transpose()
             .map_err(DocumentError::ClientId)?,
     })
+}
+
+/// Owned only where it was written with escapes, which no token needs.
+fn parse_token(token: Cow<'_, str>) -> Result<ClientToken, InvalidToken> {
+    match token {
+        Cow::Borrowed(token) => ClientToken::parse(token),
+        Cow::Owned(token) => ClientToken::parse(&Zeroizing::new(token)),
+    }
 }
 
 /// Of both, the fingerprint counts: it trusts less.
@@ -139,6 +164,8 @@ pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, Conne
         client_id,
         trust,
         insecure,
+        next_token,
+        lifetime,
     } = connection;
     let (ca_cert, fingerprint) = match trust {
         Trust::System => (None, None),
@@ -156,6 +183,9 @@ pub(super) fn write(connection: &Connection) -> Result<Zeroizing<Vec<u8>>, Conne
         ca_cert: ca_cert.map(Cow::Borrowed),
         fingerprint,
         insecure: *insecure,
+        next_token: next_token.as_ref().map(|token| token.expose().into()),
+        issued_at: lifetime.map(|life| life.issued_at),
+        expires_at: lifetime.map(|life| life.expires_at),
     };
     let mut text = Zeroizing::new(Vec::with_capacity(buffer));
     serde_json::to_writer(&mut *text, &document).map_err(ConnectionError::Write)?;

@@ -4,7 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 use ctx_config::limits::KEY_BYTES;
-use ctx_io::{PathError, ReadError, WriteError};
+use ctx_io::{LockError, PathError, ReadError, WriteError};
 
 use super::document::DocumentError;
 
@@ -64,6 +64,9 @@ pub enum ConnectionError {
         /// In what respect.
         source: DocumentError,
     },
+    /// Another process is changing the connection file, or its lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A file cannot be read; for the key, also that others may open it.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -95,6 +98,8 @@ pub enum ConnectionErrorKind {
     NotSetUp,
     /// What is on disk is damaged, or its key is.
     Damaged,
+    /// Another process holds the lock of the connection file.
+    Busy,
     /// The system refused.
     Io,
 }
@@ -115,7 +120,11 @@ impl ConnectionError {
             | Self::Read(
                 ReadError::Exposed { .. } | ReadError::NotAFile { .. } | ReadError::TooLarge { .. },
             ) => ConnectionErrorKind::Damaged,
-            Self::Read(_)
+            Self::Lock(LockError::Held { .. } | LockError::HeldByExistence { .. }) => {
+                ConnectionErrorKind::Busy
+            }
+            Self::Lock(_)
+            | Self::Read(_)
             | Self::Save(_)
             | Self::Directory(_)
             | Self::Look(_)
@@ -145,6 +154,7 @@ impl ConnectionError {
             }
             Self::Read(ReadError::TooLarge { .. }) => Some(REGISTER_AGAIN.to_owned()),
             Self::Read(error) => error.hint(),
+            Self::Lock(error) => error.hint(),
             Self::Save(error) => error.hint(),
             Self::Directory(error) => error.hint(),
             Self::Look(_) | Self::Write(_) | Self::Seal | Self::Random(_) => None,

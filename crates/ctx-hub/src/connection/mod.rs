@@ -16,9 +16,10 @@ mod tests;
 
 use ctx_config::paths::{ContextDir, PRIVATE_FILE_MODE, UserDir};
 use ctx_io::atomic::{self, Mode};
-use ctx_io::{AtomicFile, read_optional_limited};
+use ctx_io::{AtomicFile, FileLock, Holder, Wait, read_optional_limited};
 
 use crate::client::{HubAddress, Route, Trust};
+use crate::lifetime::Lifetime;
 use crate::secret::ClientToken;
 use crate::types::{ClientId, ProjectName, TypeSet};
 pub use document::DocumentError;
@@ -45,6 +46,11 @@ pub struct Connection {
     pub project: Option<ProjectName>,
     /// Its identity at the hub; older versions of `ctx` did not write it down.
     pub client_id: Option<ClientId>,
+    /// The token that is about to take the place of `token`: the hub may know it already, or not yet.
+    /// `None` when no [rotation](crate::rotation) is under way or was broken off.
+    pub next_token: Option<ClientToken>,
+    /// How long `token` lives; `None` when it does not expire, as far as is known here.
+    pub lifetime: Option<Lifetime>,
 }
 
 impl Connection {
@@ -88,6 +94,21 @@ impl Connection {
         let key = key::load(user)?;
         let text = seal::open(&key, &sealed, &path)?;
         document::read(&text).map_err(|source| ConnectionError::Document { path, source })
+    }
+
+    /// Takes the lock of those who change the connection file, and waits for it as `wait` says. Whoever
+    /// loads the file in order to save another one has it meanwhile: what a [`rotation`](crate::rotation)
+    /// has written there must not be lost. Nobody needs it to read the file. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`ConnectionError::NoContext`], and [`ConnectionError::Lock`] when it is held or cannot be taken.
+    pub fn lock(
+        context: &ContextDir,
+        holder: &Holder<'_>,
+        wait: Wait,
+    ) -> Result<FileLock, ConnectionError> {
+        check_context(context)?;
+        Ok(FileLock::acquire(&context.connect_lock(), holder, wait)?)
     }
 
     /// Makes sure that a connection could be saved, and changes nothing but making the person's key

@@ -9,9 +9,10 @@ use ctx_io::atomic::{self, Mode};
 use ctx_io::{failpoint, read_optional_limited};
 
 use super::{Connection, ConnectionError, FILE_MAX_BYTES, document, key, seal};
-use crate::client::Route;
+use crate::client::{Registration, Route};
+use crate::lifetime::Lifetime;
 use crate::secret::ClientToken;
-use crate::types::{ClientId, ProjectName, TypeSet};
+use crate::types::{ProjectName, TypeSet};
 
 /// A registration that was begun. Dropped, it can be begun again with the same token.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ impl Pending {
                 types: TypeSet::all(),
                 project: Some(project.clone()),
                 client_id: None,
+                next_token: None,
+                lifetime: None,
             },
         };
         let pending = Self {
@@ -94,25 +97,30 @@ impl Pending {
         &self.connection.token
     }
 
-    /// Saves the connection that the hub answered. `token` is the one that was proposed, or the one
+    /// Saves the connection that the hub answered. Its token is the one that was proposed, or the one
     /// that an older hub made.
     ///
     /// # Errors
     /// [`ConnectionError`]: nothing was saved, and the same can be begun again.
-    pub fn finish(
-        self,
-        client: &ClientId,
-        token: ClientToken,
-    ) -> Result<Connection, ConnectionError> {
+    pub fn finish(self, registration: Registration) -> Result<Connection, ConnectionError> {
         let Self {
             context,
             user,
             connection,
         } = self;
         failpoint::reach("register.answered").map_err(ConnectionError::Look)?;
+        let Registration {
+            client_id,
+            token,
+            expires_at,
+        } = registration;
         let connection = Connection {
             token,
-            client_id: Some(client.clone()),
+            client_id: Some(client_id),
+            lifetime: expires_at.map(|expires_at| Lifetime {
+                issued_at: jiff::Timestamp::now().as_second(),
+                expires_at,
+            }),
             ..connection
         };
         connection.save(&context, &user)?;
@@ -141,6 +149,7 @@ fn read(path: &Utf8Path, user: &UserDir) -> Result<Option<Connection>, Connectio
 mod tests {
     use super::*;
     use crate::client::HubAddress;
+    use crate::types::ClientId;
 
     fn setting() -> (tempfile::TempDir, ContextDir, UserDir) {
         let temp = tempfile::tempdir().unwrap();
@@ -187,8 +196,12 @@ mod tests {
         let pending = pending.renew().unwrap();
         assert_ne!(*pending.token(), old);
         let sealed = fs_err::read(&path).unwrap();
-        let (id, token) = (ClientId::random().unwrap(), pending.token().clone());
-        let saved = pending.finish(&id, token).unwrap();
+        let registration = Registration {
+            client_id: ClientId::random().unwrap(),
+            token: pending.token().clone(),
+            expires_at: None,
+        };
+        let saved = pending.finish(registration).unwrap();
         assert!(!path.exists());
         assert_eq!(Connection::load(&context, &user).unwrap(), saved);
 

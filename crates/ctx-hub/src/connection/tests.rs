@@ -88,6 +88,8 @@ fn connection() -> Connection {
         types: [EntryType::Task, EntryType::Decision].into_iter().collect(),
         project: Some("größe".parse().unwrap()),
         client_id: Some(CLIENT_ID.parse().unwrap()),
+        next_token: None,
+        lifetime: None,
     }
 }
 
@@ -193,6 +195,36 @@ fn a_saved_connection_reads_back_the_same() {
         place.save(&connection).unwrap();
         assert_eq!(place.load().unwrap(), connection);
     }
+    let changing = Connection {
+        next_token: Some(ClientToken::random().unwrap()),
+        lifetime: Some(Lifetime {
+            issued_at: 1,
+            expires_at: 2,
+        }),
+        ..connection()
+    };
+    place.save(&changing).unwrap();
+    assert_eq!(place.load().unwrap(), changing);
+}
+
+#[test]
+fn of_several_that_change_the_file_one_has_the_lock_and_the_others_are_told() {
+    let place = Place::new();
+    let holder = Holder {
+        command: "one",
+        version: "0",
+    };
+    let held = Connection::lock(&place.context, &holder, Wait::No).unwrap();
+    let error = Connection::lock(&place.context, &holder, Wait::No).unwrap_err();
+    assert_eq!(error.kind(), ConnectionErrorKind::Busy);
+    assert!(error.hint().is_some());
+    // Nobody needs it to read.
+    assert_eq!(
+        place.load().unwrap_err().kind(),
+        ConnectionErrorKind::NotSetUp
+    );
+    held.release().unwrap();
+    drop(Connection::lock(&place.context, &holder, Wait::No).unwrap());
 }
 
 #[test]

@@ -52,14 +52,16 @@ pub(super) async fn hub_status(
 pub(super) async fn list_clients(
     hub: Arc<Shared>,
 ) -> Result<Response<wire::ListClientsResponse>, Status> {
-    let clients = shared::clients(&*hub.store).await;
+    let now = hub.clock.unix();
+    let clients = shared::clients(&*hub.store, now).await;
     let clients = clients.map_err(status::of_store)?.into_iter();
+    let clients = clients.map(|client| client_to_wire(hub.with_presence(client, now)));
     Ok(Response::new(wire::ListClientsResponse {
-        clients: clients.map(client_to_wire).collect(),
+        clients: clients.collect(),
     }))
 }
 
-/// Ends the token and the open streams of a client.
+/// Ends the tokens and the open streams of a client.
 pub(super) async fn revoke_client(
     hub: Arc<Shared>,
     message: wire::RevokeClientRequest,

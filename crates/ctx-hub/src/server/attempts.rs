@@ -25,9 +25,9 @@ use tonic::{Code, Status};
 
 use super::audit::{self, Event};
 use super::bucket::{Buckets, Over, Rate};
-use super::clock::Clock;
 use super::settings::Limits;
 use super::status;
+use crate::clock::Clock;
 use crate::secret::TokenHash;
 
 /// Failed attempts of every address, and what proved itself lately.

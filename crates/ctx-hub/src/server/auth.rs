@@ -3,14 +3,19 @@
 //! Nothing here compares tokens themselves: only their SHA-256 hashes, and those in constant time
 //! or through the store's index of hashes, where the time it takes says nothing about a token.
 
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ctx_config::limits;
 use ctx_config::wire::{AUTHORIZATION, BEARER_PREFIX};
 use http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 use tonic::Status;
 
+use super::peer::{Cut, Peer};
 use super::status;
 use crate::secret::TokenHash;
-use crate::store::{Client, Store};
+use crate::store::{Authenticated, Client, Store};
 
 /// Whether an admin token is accepted. Its hash is asked of the store each time: the store alone
 /// knows which one counts.
@@ -66,27 +71,63 @@ impl AdminKey {
     }
 }
 
-/// A client that has proved itself, and what it proved itself with.
+/// A client that has proved itself, what it proved itself with, and over which connection.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) client: Client,
-    token: TokenHash,
+    pub(super) token: TokenHash,
+    pub(super) address: Option<IpAddr>,
+    pub(super) connection: Cut,
+    /// When it proved itself.
+    since: Instant,
 }
 
-/// The live client whose token came as credentials.
-pub(super) async fn caller(store: &dyn Store, headers: &HeaderMap) -> Result<Caller, Status> {
+impl Caller {
+    pub(super) fn new(
+        client: Client,
+        token: TokenHash,
+        address: Option<IpAddr>,
+        connection: Cut,
+    ) -> Self {
+        Self {
+            client,
+            token,
+            address,
+            connection,
+            since: Instant::now(),
+        }
+    }
+
+    /// Checks that the caller's token still lives; answers when it expires.
+    pub(super) async fn check_again(&self, store: &dyn Store) -> Result<Option<i64>, Status> {
+        Ok(live(store, self.token.clone()).await?.expires_at)
+    }
+
+    /// The same, if its message took long: a token must not go on for as long as somebody takes to
+    /// send what was begun with it.
+    pub(super) async fn check_if_slow(&self, store: &dyn Store) -> Result<(), Status> {
+        if self.since.elapsed() < limits::TOKEN_LOOK {
+            return Ok(());
+        }
+        self.check_again(store).await.map(drop)
+    }
+}
+
+/// The client whose token came as credentials, and lives.
+pub(super) async fn caller(
+    store: &dyn Store,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<Caller, Status> {
     let presented = bearer(headers).ok_or_else(status::unauthenticated)?;
     let token = TokenHash::of(presented);
-    let client = live(store, token.clone()).await?;
-    Ok(Caller { client, token })
+    let shown = live(store, token.clone()).await?;
+    let address = peer.and_then(|peer| peer.client_address(headers));
+    let connection = peer.map(|peer| peer.cut().clone()).unwrap_or_default();
+    Ok(Caller::new(shown.client, token, address, connection))
 }
 
-/// Checks that the caller's token has not been ended since.
-pub(super) async fn check_again(store: &dyn Store, caller: &Caller) -> Result<(), Status> {
-    live(store, caller.token.clone()).await.map(drop)
-}
-
-async fn live(store: &dyn Store, token: TokenHash) -> Result<Client, Status> {
+async fn live(store: &dyn Store, token: TokenHash) -> Result<Authenticated, Status> {
     let found = store.authenticate(token).await.map_err(status::of_store)?;
     found.ok_or_else(status::unauthenticated)
 }

@@ -27,7 +27,7 @@ pub(super) enum Over {
     For(Duration),
 }
 
-/// A bucket; times are those of [`Clock::running`](super::clock::Clock).
+/// A bucket; times are those of [`Clock::running`](crate::clock::Clock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bucket {
     full_at: Duration,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tonic::Status;
 
 use super::bucket::{Bucket, Buckets, Over, Rate};
-use super::clock::Clock;
 use super::settings::Limits;
 use super::status;
+use crate::clock::Clock;
 use crate::entry::EntryDraft;
 use crate::store::Quota;
 use crate::types::ClientId;

@@ -28,6 +28,7 @@ pub(super) enum ClientCall {
     Status,
     Sync,
     Listen,
+    RotateToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ impl Call {
             method::STATUS => Self::Client(ClientCall::Status),
             method::SYNC => Self::Client(ClientCall::Sync),
             method::LISTEN => Self::Client(ClientCall::Listen),
+            method::ROTATE_TOKEN => Self::Client(ClientCall::RotateToken),
             method::HUB_STATUS => Self::Operator(OperatorCall::HubStatus),
             method::LIST_CLIENTS => Self::Operator(OperatorCall::ListClients),
             method::REVOKE_CLIENT => Self::Operator(OperatorCall::RevokeClient),

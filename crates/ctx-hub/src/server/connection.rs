@@ -95,6 +95,7 @@ impl<H> Serving<H> {
     async fn http2(&self, io: impl Io, peer: Peer, mut stop: watch::Receiver<bool>) {
         let address = peer.address();
         let activity = Arc::new(Activity::new(self.settings()));
+        let cut = peer.cut().clone();
         let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             let call = activity.begin();
@@ -103,18 +104,24 @@ impl<H> Serving<H> {
         });
         let builder = builder(self.settings());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let served = async {
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = told(&mut stop) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+                incident = activity.over(self.settings()) => {
+                    self.hub.incidents.note(incident, address);
+                    connection.as_mut().graceful_shutdown();
+                    // What is not over then is cut off.
+                    timeout(limits::CLOSING_GRACE, connection).await.unwrap_or(Ok(()))
+                }
+            }
+        };
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = told(&mut stop) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-            incident = activity.over(self.settings()) => {
-                self.hub.incidents.note(incident, address);
-                connection.as_mut().graceful_shutdown();
-                // What is not over then is cut off.
-                timeout(limits::CLOSING_GRACE, connection).await.unwrap_or(Ok(()))
-            }
+            ended = served => ended,
+            () = cut.told() => return tracing::debug!("connection cut off"),
         };
         if let Err(error) = ended {
             tracing::debug!(error = report(&error), "connection ended");

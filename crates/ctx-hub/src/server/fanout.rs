@@ -240,12 +240,15 @@ mod tests {
     use async_trait::async_trait;
     use futures_util::StreamExt as _;
 
+    use super::super::auth::Caller;
+    use super::super::peer::Cut;
     use super::super::streams::Streams;
     use super::*;
     use crate::entry::{Entry, EntryDraft, EntryMeta};
     use crate::secret::TokenHash;
     use crate::store::{
-        AdminRecord, Client, InvitationRecord, NewInvitation, Quota, Statistics, StoreError,
+        AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation,
+        NewToken, Quota, Rotated, Sighting, Statistics, StoreError,
     };
     use crate::types::{Chain, EntryId, EntryType, HubId, InvitationId, ProjectName};
 
@@ -321,14 +324,14 @@ mod tests {
             Err(StoreError::Closed)
         }
 
-        async fn register(&self, _: ProjectName, _: TokenHash) -> Result<Client, StoreError> {
+        async fn register(&self, _: ProjectName, _: NewToken) -> Result<Client, StoreError> {
             Err(StoreError::Closed)
         }
 
         async fn register_invited(
             &self,
             _: ProjectName,
-            _: TokenHash,
+            _: NewToken,
             _: TokenHash,
         ) -> Result<Client, StoreError> {
             Err(StoreError::Closed)
@@ -366,7 +369,15 @@ mod tests {
             Err(StoreError::Closed)
         }
 
-        async fn authenticate(&self, _: TokenHash) -> Result<Option<Client>, StoreError> {
+        async fn authenticate(&self, _: TokenHash) -> Result<Option<Authenticated>, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn rotate(&self, _: TokenHash, _: NewToken, _: i64) -> Result<Rotated, StoreError> {
+            Err(StoreError::Closed)
+        }
+
+        async fn note_seen(&self, _: Vec<Sighting>) -> Result<(), StoreError> {
             Err(StoreError::Closed)
         }
 
@@ -374,7 +385,7 @@ mod tests {
             Err(StoreError::Closed)
         }
 
-        async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+        async fn clients(&self) -> Result<Vec<ListedClient>, StoreError> {
             Err(StoreError::Closed)
         }
 
@@ -396,8 +407,15 @@ mod tests {
     }
 
     fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {
-        let client = ClientId::random().unwrap();
-        let open = Arc::new(Streams::default()).open(&client, kind).unwrap();
+        let client = Client {
+            id: ClientId::random().unwrap(),
+            project: "p".parse().unwrap(),
+            created_at: 0,
+            revoked_at: None,
+        };
+        let id = client.id.clone();
+        let caller = Caller::new(client, TokenHash::of("t"), None, Cut::default());
+        let open = Arc::new(Streams::default()).open(&caller, kind).unwrap();
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
         let known = Known::read(0, "").unwrap();
         let wanted = Wanted::new(kind, &types, 0, known).unwrap();
@@ -405,7 +423,7 @@ mod tests {
         let recent = Arc::new(Recent::new(dynamic));
         let following = Arc::clone(&recent);
         drop(tokio::spawn(async move { following.follow().await }));
-        Feed::new(&**store, recent, wanted, open, client)
+        Feed::new(&**store, recent, wanted, open, id)
     }
 
     async fn soon<T>(future: impl Future<Output = T>) -> T {

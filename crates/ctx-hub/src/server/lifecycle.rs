@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 
 use super::audit::{self, Audit, AuditError};
 use super::claim::Claim;
-use super::clock::Clock;
 use super::doors::Doors;
 use super::error::HubError;
 use super::files;
@@ -27,6 +26,8 @@ use super::shared::{About, Shared};
 use super::status::report;
 use super::tls::Certificates;
 use super::token::{self, Settled};
+use super::{seen, tokens};
+use crate::clock::Clock;
 use crate::secret::AdminToken;
 use crate::store::{SqliteStore, StoreError};
 use crate::types::HubId;
@@ -41,7 +42,7 @@ pub struct HubConfig {
     pub settings: Settings,
     /// The version of the program, which it reports to operators.
     pub version: String,
-    /// What limits go by.
+    /// What limits go by, and what tokens expire by.
     pub clock: Clock,
     /// How long a stopping hub waits for calls under way; then it cuts them off.
     pub drain: Duration,
@@ -141,7 +142,7 @@ impl Hub {
             notices.extend(said);
             certificates
         });
-        let (store, said) = open_store(&config.data_dir)?;
+        let (store, said) = open_store(&config.data_dir, config.clock.clone())?;
         notices.extend(said);
         let registration = config.settings.registration.clone();
         let Settled {
@@ -152,7 +153,7 @@ impl Hub {
         let about = About {
             version: config.version.clone(),
             pid: std::process::id(),
-            started_at: jiff::Timestamp::now().as_second(),
+            started_at: config.clock.unix(),
             addresses: vec![local_addr.to_string()],
             data_dir: config.data_dir.clone(),
             public_address: config.settings.listen.public_address.clone(),
@@ -248,8 +249,11 @@ impl Hub {
         if let Some(certificates) = self.certificates {
             following.spawn(certificates.follow());
         }
+        following.spawn(tokens::end_expired(Arc::clone(&self.shared)));
+        following.spawn(seen::write_down(Arc::clone(&self.shared)));
         doors.serve(&self.shared, told, self.config.drain).await;
         drop(following);
+        seen::flush(&self.shared).await;
         let closed = self.shared.store.close().await;
         let closed = closed.map_err(|source| store_failed(&dir, source));
         let audited = end_trail(&trail.0).await;
@@ -282,8 +286,12 @@ fn adopt(listener: std::net::TcpListener) -> std::io::Result<(TcpListener, Socke
 }
 
 /// Opens the store of a data directory and says what there is to know about it.
-pub(super) fn open_store(dir: &DataDir) -> Result<(SqliteStore, Vec<String>), HubError> {
-    let (store, notices) = SqliteStore::open(dir).map_err(|source| store_failed(dir, source))?;
+pub(super) fn open_store(
+    dir: &DataDir,
+    clock: Clock,
+) -> Result<(SqliteStore, Vec<String>), HubError> {
+    let (store, notices) =
+        SqliteStore::open_with(dir, clock).map_err(|source| store_failed(dir, source))?;
     Ok((store, notices.iter().map(ToString::to_string).collect()))
 }
 

@@ -21,9 +21,10 @@
 //! | `recent` | the end of the log in memory, read from the store once for all listeners |
 //! | `outgoing` | the messages of a stream as they are written |
 //! | [`audit`] | puts every call on record before its answer leaves |
+//! | `tokens`, `seen` | let tokens be replaced and run out; remember who called when |
 //! | `known` | tells whether a caller knows this log or another one |
 //! | `attempts` | failed attempts to prove who one is, and what they cost an address |
-//! | `budget` | what one client may publish; `bucket` is how that is counted, `clock` the time |
+//! | `budget` | what one client may publish; `bucket` is how that is counted |
 //! | `streams` | the open streams, and how many there may be |
 //! | `room` | bounds what waits to be stored |
 //! | `status` | says to a peer what it may know about a failure |
@@ -41,7 +42,6 @@ mod budget;
 mod call;
 mod check;
 mod claim;
-mod clock;
 mod connection;
 mod deadline;
 mod doors;
@@ -68,6 +68,7 @@ mod receiving;
 mod recent;
 mod room;
 mod router;
+mod seen;
 mod service;
 pub mod settings;
 mod shared;
@@ -75,9 +76,10 @@ mod status;
 mod streams;
 mod tls;
 mod token;
+mod tokens;
 
+pub use crate::clock::{Clock, ManualClock};
 pub use check::check;
-pub use clock::{Clock, ManualClock};
 pub use error::{HubError, HubErrorKind};
 pub use invitations::{InvitationTerms, NotInvited};
 pub use lifecycle::{Hub, HubConfig};

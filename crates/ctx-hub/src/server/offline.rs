@@ -10,6 +10,7 @@ use super::invitations::{self, InvitationTerms, NotInvited};
 use super::lifecycle::open_store;
 use super::shared::{self, About};
 use super::token::{self, NotRotated, Rotated};
+use crate::clock::Clock;
 use crate::secret::AdminToken;
 use crate::store::{SqliteStore, Store as _, StoreError};
 use crate::types::{ClientId, InvitationId};
@@ -41,7 +42,7 @@ pub async fn open_offline(data_dir: &DataDir) -> Result<OfflineHub, HubError> {
     };
     let claim = Claim::take_existing(data_dir, &holder)?;
     let mut notices = claim.notices().to_vec();
-    let (store, said) = open_store(data_dir)?;
+    let (store, said) = open_store(data_dir, Clock::default())?;
     notices.extend(said);
     Ok(OfflineHub {
         dir: data_dir.clone(),
@@ -89,11 +90,12 @@ impl OfflineHub {
     /// # Errors
     /// The store cannot be read.
     pub async fn clients(&self) -> Result<Vec<ClientRecord>, HubError> {
-        let clients = shared::clients(&self.store).await;
+        let now = Clock::default().unix();
+        let clients = shared::clients(&self.store, now).await;
         clients.map_err(|source| self.failed(source))
     }
 
-    /// Ends the token of a client and answers the name of its project; `None` when there is no
+    /// Ends the tokens of a client and answers the name of its project; `None` when there is no
     /// such client.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::sync::Notify;
 
 use super::proxies::TrustedProxies;
 
@@ -20,6 +21,23 @@ pub(super) struct Peer {
     address: Option<SocketAddr>,
     encrypted: bool,
     proxies: Arc<TrustedProxies>,
+    cut: Cut,
+}
+
+/// What cuts a connection off from this side. Clones cut the same one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cut(Arc<Notify>);
+
+impl Cut {
+    /// Cuts the connection off, with every call on it.
+    pub(super) fn now(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until it is to be cut off. For one at a time.
+    pub(super) async fn told(&self) {
+        self.0.notified().await;
+    }
 }
 
 impl Peer {
@@ -30,7 +48,13 @@ impl Peer {
             address,
             encrypted: false,
             proxies,
+            cut: Cut::default(),
         }
+    }
+
+    /// What cuts the connection off.
+    pub(super) const fn cut(&self) -> &Cut {
+        &self.cut
     }
 
     /// The same peer, once the connection is encrypted.

@@ -229,7 +229,10 @@ mod tests {
             let dir = DataDir::new(Utf8Path::from_path(temp.path()).unwrap());
             let (store, _) = SqliteStore::open(&dir).unwrap();
             let token = ClientToken::random().unwrap().hash();
-            let client = store.register("p".parse().unwrap(), token).await.unwrap();
+            let client = store
+                .register("p".parse().unwrap(), token.into())
+                .await
+                .unwrap();
             Self {
                 store: Arc::new(store),
                 client,

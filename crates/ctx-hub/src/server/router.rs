@@ -30,7 +30,7 @@ use super::handler::{Format, streaming, unary};
 use super::message::Arriving;
 use super::peer::Peer;
 use super::shared::Shared;
-use super::{deadline, service, status};
+use super::{deadline, service, status, tokens};
 use crate::secret::TokenHash;
 use crate::types::ClientId;
 use crate::wire::generated as wire;
@@ -147,7 +147,8 @@ impl Router {
             max_bytes: call.message_max_bytes(&self.hub.limits),
         };
         let address = client_address(&request);
-        let admitted = self.admit(call, address, request.headers()).await;
+        let peer = request.extensions().get();
+        let admitted = self.admit(call, address, request.headers(), peer).await;
         let client = match &admitted {
             Ok(Admitted::Client(_, caller)) => Some(caller.client.id.clone()),
             _ => None,
@@ -197,13 +198,15 @@ impl Router {
         call: Call,
         from: Option<IpAddr>,
         headers: &HeaderMap,
+        peer: Option<&Peer>,
     ) -> Result<Admitted, Status> {
         let (hub, presented) = (&self.hub, auth::presented(headers));
         match call {
             Call::Open(call) => Ok(Admitted::Open(call)),
             Call::Client(call) => {
-                let caller = auth::caller(&*hub.store, headers);
+                let caller = auth::caller(&*hub.store, headers, peer);
                 let caller = hub.attempts.check(from, presented, caller).await?;
+                hub.seen.note(&caller, hub.clock.unix());
                 audit::tell(|record| {
                     record.client = Some(caller.client.id.as_str().to_owned());
                     record.project = Some(audit::bounded(caller.client.project.as_str()));
@@ -292,6 +295,12 @@ impl Router {
             ClientCall::Status => {
                 unary(format, request, |_: wire::StatusRequest| {
                     service::figures(hub())
+                })
+                .await
+            }
+            ClientCall::RotateToken => {
+                unary(format, request, |m| {
+                    tokens::rotate(hub(), caller.clone(), m)
                 })
                 .await
             }

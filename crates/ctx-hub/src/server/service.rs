@@ -7,11 +7,11 @@ use futures_util::stream::Stream;
 use tonic::{Response, Status};
 
 use super::audit;
-use super::auth::{self, Caller};
+use super::auth::Caller;
 use super::fanout::{Feed, Wanted};
 use super::outgoing::Outgoing;
 use super::shared::Shared;
-use super::status;
+use super::{status, tokens};
 use crate::secret::{ClientToken, Invitation, TokenHash};
 use crate::store::{Client, StoreError};
 use crate::types::{ClientId, ProjectName, Sequence};
@@ -36,18 +36,24 @@ pub(super) async fn register(
     let project = ProjectName::try_from(project_name).map_err(status::invalid)?;
     let (hash, token) = proposed_or_new(&token_hash)?;
     let registered = if is_invited {
-        register_invited(&hub, project, hash, &invitation).await
+        register_invited(&hub, project, hash.clone(), &invitation).await
     } else if hub.registration.allows(&project) {
-        let registered = hub.store.register(project, hash).await;
+        let new = hub.new_token(hash.clone());
+        let registered = hub.store.register(project, new).await;
         registered.map_err(status::of_store)
     } else {
         Err(status::name_not_allowed(&project))
     };
     let client = registered?;
+    // Asked for again, it is the token of then.
+    let shown = hub.store.authenticate(hash).await;
+    let shown = shown.map_err(status::of_store)?;
+    let expires_at = shown.and_then(|shown| shown.expires_at);
     tracing::info!(client = %client.id, project = %client.project, is_invited, "client registered");
     Ok(Response::new(wire::RegisterResponse {
         client_id: client.id.as_str().to_owned(),
         client_token: token.map_or_else(String::new, |token| token.expose().to_owned()),
+        expires_at: expires_at.unwrap_or(0),
     }))
 }
 
@@ -67,7 +73,8 @@ async fn register_invited(
         return Err(refused());
     }
     let hash = invitation.hash();
-    let registered = hub.store.register_invited(project, token, hash).await;
+    let new = hub.new_token(token);
+    let registered = hub.store.register_invited(project, new, hash).await;
     registered.map_err(status::of_store)
 }
 
@@ -83,7 +90,7 @@ fn proposed_or_new(proposed: &str) -> Result<(TokenHash, Option<ClientToken>), S
     Ok((hash, None))
 }
 
-/// Ends a client's token for whoever has the admin token.
+/// Ends a client's tokens for whoever has the admin token.
 pub(super) async fn revoke(
     hub: Arc<Shared>,
     message: wire::RevokeRequest,
@@ -94,7 +101,7 @@ pub(super) async fn revoke(
     Ok(Response::new(wire::RevokeResponse {}))
 }
 
-/// Ends the token and the open streams of the client with this id.
+/// Ends the tokens and the open streams of the client with this id.
 pub(super) async fn end_client(hub: &Arc<Shared>, id: &str) -> Result<Client, Status> {
     if id.is_empty() {
         return Err(Status::invalid_argument("client ID required"));
@@ -107,6 +114,7 @@ pub(super) async fn end_client(hub: &Arc<Shared>, id: &str) -> Result<Client, St
         let revoked = hub.store.revoke(id).await.map_err(status::of_store)?;
         let client = revoked.ok_or_else(|| Status::not_found("no such client"))?;
         hub.streams.end_client(&client.id);
+        tokens::cut_what_stays(Arc::clone(&hub.streams));
         tracing::info!(client = %client.id, project = %client.project, "client revoked");
         Ok(client)
     }));
@@ -120,7 +128,8 @@ pub(super) async fn publish(
     message: wire::PublishRequest,
 ) -> Result<Response<wire::PublishResponse>, Status> {
     tell_of(&message.entries, &caller);
-    // Whether the token has been ended while the message was on its way, the store looks at.
+    // Whether the client has been revoked while the message was on its way, the store looks at.
+    caller.check_if_slow(&*hub.store).await?;
     let most = hub.limits.batch_entries;
     if message.entries.len() > most {
         return Err(status::too_large(format!("publish exceeds {most} entries")));
@@ -180,9 +189,9 @@ pub(super) async fn stream(
     wanted: Result<Wanted, Status>,
 ) -> Result<Response<impl Stream<Item = Result<Outgoing, Status>> + Send>, Status> {
     let wanted = wanted?;
-    let open = hub.streams.open(&caller.client.id, wanted.kind)?;
-    // A revocation after the token was checked ended only the streams that were open by then.
-    auth::check_again(&*hub.store, &caller).await?;
+    let open = hub.streams.open(&caller, wanted.kind)?;
+    // What ended the token after it was checked ended only the streams that were open by then.
+    open.expires(caller.check_again(&*hub.store).await?);
     wanted.known.check(&*hub.store).await?;
     let recent = Arc::clone(&hub.recent);
     let feed = Feed::new(&*hub.store, recent, wanted, open, caller.client.id);
@@ -211,6 +220,7 @@ mod tests {
     use ctx_config::paths::DataDir;
     use futures_util::FutureExt as _;
 
+    use super::super::peer::Cut;
     use super::super::settings::{AuditSettings, Registration};
     use super::super::shared::About;
     use super::super::streams::{Ending, Kind};
@@ -235,8 +245,10 @@ mod tests {
         let hub = Arc::new(Shared::new(store, audit, Registration::default(), about));
         let token = ClientToken::random().unwrap();
         let project = "alpha".parse().unwrap();
-        let client = hub.store.register(project, token.hash()).await.unwrap();
-        let mut open = hub.streams.open(&client.id, Kind::Listen).unwrap();
+        let new = token.hash().into();
+        let client = hub.store.register(project, new).await.unwrap();
+        let caller = Caller::new(client.clone(), token.hash(), None, Cut::default());
+        let mut open = hub.streams.open(&caller, Kind::Listen).unwrap();
 
         // Asked for, and dropped before it is answered, as when a caller's deadline is over.
         drop(end_client(&hub, client.id.as_str()).now_or_never());

@@ -9,18 +9,21 @@ use super::attempts::Attempts;
 use super::audit::{Audit, Audited};
 use super::auth::AdminKey;
 use super::budget::Budget;
-use super::clock::Clock;
 use super::incidents::Incidents;
 use super::phase::Phase;
 use super::receiving::Receiving;
 use super::recent::Recent;
 use super::room::Room;
-use super::settings::{Connections, Limits, Registration, Settings};
+use super::seen::Seen;
+use super::settings::{Connections, Limits, Registration, Settings, Tokens};
 use super::streams::{Most, Streams};
 use super::tls::Certificates;
-use crate::store::{Statistics, Store, StoreError};
+use super::tokens::Terms;
+use crate::clock::Clock;
+use crate::lifetime::Lifetime;
+use crate::store::{ListedClient, Statistics, Store, StoreError};
 use crate::types::HubId;
-use crate::wire::admin::{ClientRecord, HubHealth};
+use crate::wire::admin::{ClientRecord, ClientState, HubHealth};
 
 /// What every call of a running hub shares.
 pub(super) struct Shared {
@@ -38,6 +41,10 @@ pub(super) struct Shared {
     pub(super) admin: AdminKey,
     pub(super) registration: Registration,
     pub(super) streams: Arc<Streams>,
+    pub(super) seen: Seen,
+    /// What tokens expire by.
+    pub(super) clock: Clock,
+    pub(super) terms: Terms,
     pub(super) calls: Calls,
     /// Told when an operator asks the hub to stop.
     pub(super) stop: Notify,
@@ -69,6 +76,9 @@ impl Shared {
             registration,
             streams: Arc::new(Streams::new(most_streams(&limits))),
             limits,
+            seen: Seen::default(),
+            clock: Clock::default(),
+            terms: Terms::of(&Tokens::default()),
             calls: Calls::default(),
             stop: Notify::new(),
             phase: watch::Sender::new(Phase::Opened),
@@ -76,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// With other settings.
+    /// With other settings, and with the clock that the store was opened with.
     pub(super) fn within(self, settings: &Settings, clock: &Clock) -> Self {
         let (limits, connections) = (&settings.limits, &settings.connections);
         let (all, share) = (
@@ -90,7 +100,28 @@ impl Shared {
             attempts: Attempts::new(limits, clock.clone()),
             streams: Arc::new(Streams::new(most_streams(limits))),
             limits: limits.clone(),
+            clock: clock.clone(),
+            terms: Terms::of(&settings.tokens),
             ..self
+        }
+    }
+
+    /// What the store says of a client, with what is known of it at this moment.
+    pub(super) fn with_presence(&self, client: ClientRecord, now: i64) -> ClientRecord {
+        let open_streams = self.streams.of(&client.id);
+        let call = self.seen.of(&client.id);
+        let called_at = match open_streams {
+            0 => call.map(|call| call.at),
+            _ => Some(now),
+        };
+        let address = call.and_then(|call| call.address);
+        ClientRecord {
+            last_seen_at: client.last_seen_at.max(called_at),
+            last_address: address
+                .map(|address| address.to_string())
+                .or(client.last_address),
+            open_streams,
+            ..client
         }
     }
 }
@@ -189,17 +220,35 @@ pub(super) async fn health(
     })
 }
 
-/// Every client that was ever registered, oldest first.
-pub(super) async fn clients(store: &dyn Store) -> Result<Vec<ClientRecord>, StoreError> {
-    let clients = store.clients().await?;
-    Ok(clients
-        .into_iter()
-        .map(|(client, entries)| ClientRecord {
-            id: client.id,
-            project: client.project.as_str().to_owned(),
-            created_at: (client.created_at != 0).then_some(client.created_at),
-            revoked_at: client.revoked_at,
-            entries,
-        })
-        .collect())
+/// Every client that was ever registered, oldest first, as its tokens stand at `now`.
+pub(super) async fn clients(store: &dyn Store, now: i64) -> Result<Vec<ClientRecord>, StoreError> {
+    let clients = store.clients().await?.into_iter();
+    Ok(clients.map(|listed| record(listed, now)).collect())
+}
+
+fn record(listed: ListedClient, now: i64) -> ClientRecord {
+    let ListedClient {
+        client,
+        entries,
+        issued_at,
+        expires_at,
+        last_seen_at,
+        last_address,
+    } = listed;
+    let token = expires_at.map(|expires_at| Lifetime {
+        issued_at,
+        expires_at,
+    });
+    ClientRecord {
+        state: ClientState::at(now, client.revoked_at.is_some(), token),
+        id: client.id,
+        project: client.project.as_str().to_owned(),
+        created_at: (client.created_at != 0).then_some(client.created_at),
+        revoked_at: client.revoked_at,
+        entries,
+        last_seen_at,
+        last_address,
+        expires_at,
+        open_streams: 0,
+    }
 }

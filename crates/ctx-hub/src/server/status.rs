@@ -12,7 +12,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::secret::presentable;
-use crate::store::StoreError;
+use crate::store::{StoreError, TokenFault};
 use crate::types::{ProjectName, Sequence};
 
 /// One answer for every way in which credentials can be wrong, so that it tells nothing apart.
@@ -120,6 +120,7 @@ pub(super) fn of_store(error: StoreError) -> Status {
         StoreError::Closed => return stopping(),
         StoreError::Revoked { .. } => return unauthenticated(),
         StoreError::NotOnRecord { .. } => return not_on_record(),
+        StoreError::Token(fault) => return of_token(fault),
         StoreError::ProjectExists { .. } => return Status::already_exists(error.to_string()),
         StoreError::TokenInUse => return Status::failed_precondition(error.to_string()),
         StoreError::Invitation => return Status::permission_denied(INVALID_INVITATION),
@@ -133,6 +134,16 @@ pub(super) fn of_store(error: StoreError) -> Status {
             Status::unavailable("the hub's store failed; its log says why")
         }
         _ => Status::internal("the hub's store failed; its log says why"),
+    }
+}
+
+/// Why a token is not put in place of another.
+fn of_token(fault: TokenFault) -> Status {
+    match fault {
+        TokenFault::Ended => unauthenticated(),
+        TokenFault::Replaced => Status::failed_precondition(fault.to_string()),
+        TokenFault::TooMany => Status::resource_exhausted(fault.to_string()),
+        TokenFault::Taken => Status::invalid_argument(fault.to_string()),
     }
 }
 

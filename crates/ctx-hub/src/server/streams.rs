@@ -1,20 +1,25 @@
 //! The streams that are open: so that a revocation ends its client's, and a stop ends them all.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ctx_config::limits;
 use tokio::sync::watch;
 use tonic::Status;
 
+use super::auth::Caller;
+use super::peer::Cut;
 use super::status;
+use crate::secret::TokenHash;
 use crate::types::ClientId;
 
 /// Why a stream is ended from this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its client's token was ended.
+    /// Its client's tokens were ended.
     Revoked,
+    /// Its token has expired.
+    Expired,
     /// The hub stops.
     Stopping,
 }
@@ -23,7 +28,7 @@ impl Ending {
     /// What its client is told.
     pub(super) fn status(self) -> Status {
         match self {
-            Self::Revoked => status::unauthenticated(),
+            Self::Revoked | Self::Expired => status::unauthenticated(),
             Self::Stopping => status::stopping(),
         }
     }
@@ -68,7 +73,25 @@ struct Registry {
 struct Entry {
     client: ClientId,
     kind: Kind,
+    /// The token that opened it: it ends with that one, whatever others its client has.
+    token: TokenHash,
+    /// When that token expires, in Unix seconds.
+    expires_at: Option<i64>,
+    connection: Cut,
     end: watch::Sender<Option<Ending>>,
+}
+
+impl Entry {
+    /// Whether it was told to end because of its token.
+    fn has_lost_its_token(&self) -> bool {
+        matches!(*self.end.borrow(), Some(Ending::Revoked | Ending::Expired))
+    }
+
+    /// Its token expires so soon at the latest. An expiry is never put off: what was known of the
+    /// token before may be older than what shortened it.
+    fn expires_by(&mut self, at: i64) {
+        self.expires_at = Some(self.expires_at.map_or(at, |before| before.min(at)));
+    }
 }
 
 /// One open stream; it is taken from the registry when this is dropped.
@@ -87,21 +110,27 @@ impl Streams {
         }
     }
 
-    /// Registers a stream of `client`.
+    /// Registers a stream of `caller`.
     ///
     /// # Errors
     /// The client has as many as it may have, or the hub as many listeners.
     pub(super) fn open(
         self: &Arc<Self>,
-        client: &ClientId,
+        caller: &Caller,
         kind: Kind,
     ) -> Result<OpenStream, Status> {
         let mut registry = self.lock();
-        registry.has_room(self.most, client, kind)?;
+        registry.has_room(self.most, &caller.client.id, kind)?;
         let already = registry.stopping.then_some(Ending::Stopping);
         let (end, receiver) = watch::channel(already);
-        let client = client.clone();
-        let number = registry.add(Entry { client, kind, end });
+        let number = registry.add(Entry {
+            client: caller.client.id.clone(),
+            kind,
+            token: caller.token.clone(),
+            expires_at: None,
+            connection: caller.connection.clone(),
+            end,
+        });
         Ok(OpenStream {
             number,
             end: receiver,
@@ -116,6 +145,51 @@ impl Streams {
                 entry.end.send_replace(Some(Ending::Revoked));
             }
         }
+    }
+
+    /// Lets the streams that `token` opened end at `at` (Unix seconds), or when they end anyway if that
+    /// is earlier.
+    pub(super) fn shorten(&self, token: &TokenHash, at: i64) {
+        for entry in self.lock().open.values_mut() {
+            if entry.token == *token {
+                entry.expires_by(at);
+            }
+        }
+    }
+
+    /// Ends every stream whose token has expired at `now`; whether there was one.
+    pub(super) fn end_expired(&self, now: i64) -> bool {
+        let mut any = false;
+        for entry in self.lock().open.values() {
+            if entry.expires_at.is_some_and(|at| at <= now) && !entry.has_lost_its_token() {
+                entry.end.send_replace(Some(Ending::Expired));
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Cuts off the connections of streams that are still there although they lost their token.
+    pub(super) fn cut_ended(&self) {
+        for entry in self.lock().open.values() {
+            if entry.has_lost_its_token() {
+                tracing::info!(client = %entry.client, "cutting off a stream that is not read");
+                entry.connection.now();
+            }
+        }
+    }
+
+    /// Whose streams are open.
+    pub(super) fn present(&self) -> HashSet<ClientId> {
+        let registry = self.lock();
+        registry.open.values().map(|e| e.client.clone()).collect()
+    }
+
+    /// How many streams `client` has open.
+    pub(super) fn of(&self, client: &ClientId) -> u32 {
+        let registry = self.lock();
+        let own = registry.open.values().filter(|e| e.client == *client);
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
     /// Ends every stream, and every one that is still opened.
@@ -199,6 +273,15 @@ impl OpenStream {
         *self.end.borrow()
     }
 
+    /// Says when the token that opened it expires.
+    pub(super) fn expires(&self, at: Option<i64>) {
+        if let Some(at) = at
+            && let Some(entry) = self.streams.lock().open.get_mut(&self.number)
+        {
+            entry.expires_by(at);
+        }
+    }
+
     /// Waits until the stream is ended.
     pub(super) async fn ended(&mut self) -> Ending {
         match self.end.wait_for(Option::is_some).await {
@@ -220,15 +303,46 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::secret::ClientToken;
+    use crate::store::Client;
+
+    fn caller() -> Caller {
+        let client = Client {
+            id: ClientId::random().unwrap(),
+            project: "p".parse().unwrap(),
+            created_at: 0,
+            revoked_at: None,
+        };
+        let token = ClientToken::random().unwrap().hash();
+        Caller::new(client, token, None, Cut::default())
+    }
+
+    #[test]
+    fn a_stream_ends_with_the_token_that_opened_it_and_an_expiry_is_never_put_off() {
+        let streams = Arc::new(Streams::default());
+        let old = caller();
+        let mut new = old.clone();
+        new.token = ClientToken::random().unwrap().hash();
+        let a = streams.open(&old, Kind::Listen).unwrap();
+        let b = streams.open(&new, Kind::Listen).unwrap();
+        streams.shorten(&old.token, 10);
+        // What was read of the token before it was shortened.
+        a.expires(None);
+        a.expires(Some(20));
+        assert!(!streams.end_expired(9));
+        assert!(streams.end_expired(10));
+        assert_eq!((a.ending(), b.ending()), (Some(Ending::Expired), None));
+        assert!(!streams.end_expired(11), "it has been told");
+    }
 
     #[test]
     fn ending_a_client_ends_its_streams_and_no_other() {
         let streams = Arc::new(Streams::default());
-        let (one, two) = (ClientId::random().unwrap(), ClientId::random().unwrap());
+        let (one, two) = (caller(), caller());
         let a = streams.open(&one, Kind::Listen).unwrap();
         let b = streams.open(&two, Kind::Listen).unwrap();
         let c = streams.open(&one, Kind::Sync).unwrap();
-        streams.end_client(&one);
+        streams.end_client(&one.client.id);
         assert_eq!(a.ending(), Some(Ending::Revoked));
         assert_eq!(b.ending(), None);
         assert_eq!(c.ending(), Some(Ending::Revoked));
@@ -237,7 +351,7 @@ mod tests {
     #[test]
     fn listeners_are_counted_while_they_are_open() {
         let streams = Arc::new(Streams::default());
-        let client = ClientId::random().unwrap();
+        let client = caller();
         let listener = streams.open(&client, Kind::Listen).unwrap();
         let sync = streams.open(&client, Kind::Sync).unwrap();
         assert_eq!(streams.listening(), 1);
@@ -248,7 +362,7 @@ mod tests {
     #[test]
     fn a_stream_that_is_opened_while_the_hub_stops_is_ended_at_once() {
         let streams = Arc::new(Streams::default());
-        let client = ClientId::random().unwrap();
+        let client = caller();
         streams.end_all();
         let late = streams.open(&client, Kind::Sync).unwrap();
         assert_eq!(late.ending(), Some(Ending::Stopping));
@@ -262,7 +376,7 @@ mod tests {
             syncs_per_client: 1,
         };
         let streams = Arc::new(Streams::new(most));
-        let (one, two) = (ClientId::random().unwrap(), ClientId::random().unwrap());
+        let (one, two) = (caller(), caller());
         let refused = |client, kind| streams.open(client, kind).unwrap_err().code();
         let mut open = vec![
             streams.open(&one, Kind::Listen).unwrap(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
+use super::token::TokenFault;
 use crate::types::{
     ClientId, EmptyId, InvalidId, ProjectName, ProjectNameError, Sequence, UnknownType,
 };
@@ -31,7 +32,7 @@ pub enum StoreError {
     /// The invitation is none, another project's, used up, ended or expired. Which, is not told.
     #[error("the invitation is not valid")]
     Invitation,
-    /// The client's token has been ended, at the latest just before. Nothing was stored.
+    /// The client has been revoked, at the latest just before. Nothing was stored.
     #[error("client {client} is revoked")]
     Revoked {
         /// The client.
@@ -49,6 +50,9 @@ pub enum StoreError {
         /// The audit trail.
         path: Utf8PathBuf,
     },
+    /// A token was not put in place of another. Nothing has changed.
+    #[error(transparent)]
+    Token(#[from] TokenFault),
     /// There is no room to write: a full disk, a quota, a file size limit. Nothing was stored;
     /// reads go on, and writes do as soon as there is room.
     #[error("no room to write {path}")]
@@ -245,7 +249,10 @@ impl StoreError {
             Self::NotOnRecord { .. } => {
                 Some("look at the disk and at who owns the audit trail".to_owned())
             }
-            Self::Revoked { .. } => Some("register again".to_owned()),
+            Self::Revoked { .. } | Self::Token(TokenFault::Ended | TokenFault::Replaced) => {
+                Some("register again".to_owned())
+            }
+            Self::Token(_) => Some("try again once the tokens before have ended".to_owned()),
             Self::OverQuota { .. } => Some("go on when the next day begins".to_owned()),
             Self::ProjectExists { .. } => Some(
                 "choose another project name, or have the hub's operator revoke the client that \

@@ -23,12 +23,14 @@ mod guard;
 mod import;
 mod notice;
 mod sqlite;
+mod token;
 
 pub use admin::{AdminRecord, InvitationRecord, NewInvitation};
 pub use error::{Cause, Damage, ImportFault, StoreError};
 pub use guard::{tighten_directory, tighten_files};
 pub use notice::Notice;
 pub use sqlite::{SqliteStore, verify};
+pub use token::{Authenticated, ListedClient, NewToken, Rotated, Sighting, TokenFault};
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Client {
     pub project: ProjectName,
     /// When it registered, in Unix seconds; 0 when unknown.
     pub created_at: i64,
-    /// When its token was ended, in Unix seconds; `None` while it lives.
+    /// When its tokens were ended, in Unix seconds; `None` while nobody has ended them.
     pub revoked_at: Option<i64>,
 }
 
@@ -81,7 +83,7 @@ pub struct Statistics {
     pub by_type: Vec<(EntryType, u64)>,
     /// Entries of each project that has any, by name.
     pub by_project: Vec<(String, u64)>,
-    /// Clients whose token has not been ended.
+    /// Clients that have not been revoked.
     pub live_clients: u64,
 }
 
@@ -103,7 +105,7 @@ pub trait Store: Send + Sync + 'static {
     /// again and answers the sequence that it has.
     ///
     /// # Errors
-    /// [`StoreError::Revoked`] when the client's token has been ended, however short before: once
+    /// [`StoreError::Revoked`] when the client has been revoked, however short before: once
     /// [`Store::revoke`] has answered, nothing of the client is stored any more. Whether it was
     /// ever registered is not asked: the caller has authenticated it.
     /// [`StoreError::Full`] when there is no room, [`StoreError::Unavailable`] and its kin
@@ -145,15 +147,15 @@ pub trait Store: Send + Sync + 'static {
     /// The store cannot be read.
     async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError>;
 
-    /// Registers `project` with a token of hash `token`. When a live client of that name has this
-    /// very token, it is that client's registration, asked for again: it is answered and nothing
+    /// Registers `project` with its first token. When a live client of that name has this very token,
+    /// it is that client's registration, asked for again: it is answered and nothing
     /// changes.
     ///
     /// # Errors
     /// [`StoreError::ProjectExists`] while a client of that name lives,
     /// [`StoreError::TokenInUse`] when a client of another name, or one that was revoked, has the
     /// token.
-    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError>;
+    async fn register(&self, project: ProjectName, token: NewToken) -> Result<Client, StoreError>;
 
     /// The same for whoever has the invitation of hash `invitation`, one use of which is counted in
     /// the transaction that registers. Asked for again with the same token, nothing is counted, and
@@ -165,7 +167,7 @@ pub trait Store: Send + Sync + 'static {
     async fn register_invited(
         &self,
         project: ProjectName,
-        token: TokenHash,
+        token: NewToken,
         invitation: TokenHash,
     ) -> Result<Client, StoreError>;
 
@@ -215,13 +217,36 @@ pub trait Store: Send + Sync + 'static {
         id: InvitationId,
     ) -> Result<Option<InvitationRecord>, StoreError>;
 
-    /// The live client whose token has this hash.
+    /// The client of the token that has this hash, if the token lives: the client has not been
+    /// revoked, and the token has not expired.
     ///
     /// # Errors
     /// The store cannot be read.
-    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError>;
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Authenticated>, StoreError>;
 
-    /// Ends the token of a client; `None` when there is no such client. Ending it again changes
+    /// Puts `new` in the place of the token `old`, which ends at `overlap_ends_at` (Unix seconds),
+    /// unless it, or `new`, expires earlier. A token is replaced once: the same again changes
+    /// nothing and answers the same, and so does `new` in place of itself. Tokens of the client that
+    /// have ended are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Token`] says why not; [`TokenFault::TooMany`] beyond
+    /// [`CLIENT_MAX_LIVE_TOKENS`](ctx_config::limits::CLIENT_MAX_LIVE_TOKENS). Nothing has changed.
+    async fn rotate(
+        &self,
+        old: TokenHash,
+        new: NewToken,
+        overlap_ends_at: i64,
+    ) -> Result<Rotated, StoreError>;
+
+    /// Notes who called and when, all of it or nothing. Clients that are not known are left out; what
+    /// was noted of a later call stays.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    async fn note_seen(&self, sightings: Vec<Sighting>) -> Result<(), StoreError>;
+
+    /// Ends the tokens of a client; `None` when there is no such client. Ending them again changes
     /// nothing. The open invitations of its project end with it, so that nobody who holds one takes
     /// the name again; the admin token and an invitation that is made afterwards can.
     ///
@@ -229,12 +254,11 @@ pub trait Store: Send + Sync + 'static {
     /// The store cannot be written.
     async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError>;
 
-    /// Every client that was ever registered, oldest first, with the number of its project's
-    /// entries.
+    /// Every client that was ever registered, oldest first.
     ///
     /// # Errors
     /// The store cannot be read.
-    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError>;
+    async fn clients(&self) -> Result<Vec<ListedClient>, StoreError>;
 
     /// Counts of what is stored.
     ///

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::escape::unescape;
-use super::render::{COMMENT, COMMENT_END, END, HEADER, ORIGIN, render};
+use super::render::{COMMENT, COMMENT_END, END, HEADER, ORIGIN, is_text_of};
 use crate::entry::{Entry, EntryMeta};
 use crate::types::{EntryId, EntryType, Sequence};
 
@@ -27,8 +27,9 @@ pub(super) struct Comment {
     pub(super) seq: u64,
     id: String,
     pub(super) ts: i64,
-    #[serde(default)]
-    meta: CommentMeta,
+    /// Called `meta` by earlier versions.
+    #[serde(default, alias = "meta")]
+    client_reported: CommentMeta,
     origin: Option<String>,
 }
 
@@ -58,7 +59,7 @@ pub(super) fn classify(segment: &[u8], entry_type: EntryType) -> Segment {
             .and_then(|rest| read_entry(rest, comment, entry_type));
         return match entry {
             // The text of an entry is a function of it, so equal bytes mean that nothing was touched.
-            Some(entry) if render(&entry).as_bytes() == segment => Segment::Ours(Box::new(entry)),
+            Some(entry) if is_text_of(segment, &entry) => Segment::Ours(Box::new(entry)),
             _ => Segment::Edited(sequence),
         };
     }
@@ -93,7 +94,7 @@ fn read_entry(rest: &[u8], comment: Comment, entry_type: EntryType) -> Option<En
         seq,
         id,
         ts,
-        meta,
+        client_reported,
         origin: exact_origin,
     } = comment;
     let CommentMeta {
@@ -101,7 +102,7 @@ fn read_entry(rest: &[u8], comment: Comment, entry_type: EntryType) -> Option<En
         host,
         tool,
         via,
-    } = meta;
+    } = client_reported;
     Some(Entry {
         id: EntryId::try_from(id).ok()?,
         entry_type,
@@ -123,6 +124,7 @@ fn read_entry(rest: &[u8], comment: Comment, entry_type: EntryType) -> Option<En
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::render::render;
     use super::super::samples;
     use super::super::segments::Segments;
     use super::*;
@@ -158,6 +160,24 @@ mod tests {
 
     fn rendered(entries: &[Entry]) -> String {
         entries.iter().map(render).collect()
+    }
+
+    #[test]
+    fn what_a_client_said_of_itself_is_called_so_and_read_under_its_earlier_name() {
+        let mut entry = samples::entry(7, EntryType::Decision, "the text");
+        entry.meta.host = "host".to_owned();
+        let text = render(&entry);
+        let named = r#","client_reported":{"host":"host"},"#;
+        assert!(text.contains(named), "{text}");
+        let before = text.replace(named, r#","meta":{"host":"host"},"#);
+        for text in [&text, &before] {
+            let [Segment::Ours(read)] = &*parse(text.as_bytes()) else {
+                panic!("not ours: {text}");
+            };
+            assert_eq!(**read, entry);
+        }
+        let forged = before.replace(r#""host":"host""#, r#""host":"another""#);
+        assert_eq!(parse(forged.as_bytes()), [Segment::Edited(entry.sequence)]);
     }
 
     #[test]

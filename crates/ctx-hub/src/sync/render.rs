@@ -20,6 +20,10 @@ pub(super) const COMMENT_END: &str = " -->";
 pub(super) const ORIGIN: &str = "\n**Origin**: ";
 /// Ends an entry, after its content.
 pub(super) const END: &str = "\n\n---\n\n";
+/// Names in the comment what the client of the publisher said of itself: nobody vouches for it.
+const CLIENT_REPORTED: &str = "client_reported";
+/// What the same was called in mirrors that an earlier version wrote.
+const CLIENT_REPORTED_BEFORE: &str = "meta";
 /// The title of an entry in which nothing can be shown.
 const EMPTY_TITLE: &str = "(empty)";
 /// The date of a time that no calendar of four-digit years has.
@@ -27,13 +31,24 @@ const NO_DATE: &str = "0000-00-00";
 
 /// The whole text of `entry` in its mirror file.
 pub(super) fn render(entry: &Entry) -> String {
+    render_with(entry, CLIENT_REPORTED)
+}
+
+/// Whether `segment` is the text of `entry`, as this version writes it or an earlier one did.
+pub(super) fn is_text_of(segment: &[u8], entry: &Entry) -> bool {
+    [CLIENT_REPORTED, CLIENT_REPORTED_BEFORE]
+        .iter()
+        .any(|name| render_with(entry, name).as_bytes() == segment)
+}
+
+fn render_with(entry: &Entry, meta_name: &str) -> String {
     let content = escape(&entry.content);
     let origin = origin_line(&entry.origin);
     format!(
         "{HEADER}{date}] {title}\n{COMMENT}{json}{COMMENT_END}\n{ORIGIN}{origin}\n\n{content}{END}",
         date = date(entry.timestamp),
         title = title(&entry.content),
-        json = comment(entry, &origin),
+        json = comment(entry, &origin, meta_name),
     )
 }
 
@@ -85,7 +100,7 @@ fn visible(line: &str) -> String {
 }
 
 /// The JSON of the comment: what the text around it does not say, or not exactly.
-fn comment(entry: &Entry, origin_line: &str) -> String {
+fn comment(entry: &Entry, origin_line: &str, meta_name: &str) -> String {
     let mut json = format!(
         "{{\"seq\":{},\"id\":{},\"ts\":{}",
         entry.sequence,
@@ -102,7 +117,7 @@ fn comment(entry: &Entry, origin_line: &str) -> String {
         .collect();
     // Writing to a String cannot fail.
     if !meta.is_empty() {
-        write!(json, ",\"meta\":{{{}}}", meta.join(",")).ok();
+        write!(json, ",\"{meta_name}\":{{{}}}", meta.join(",")).ok();
     }
     if entry.origin != origin_line {
         write!(json, ",\"origin\":{}", quoted(&entry.origin)).ok();

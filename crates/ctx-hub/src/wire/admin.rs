@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::lifetime::Lifetime;
 use crate::types::{ClientId, Fingerprint, HubId, InvitationId, Sequence};
 
 /// Health and figures of a hub.
@@ -33,7 +34,7 @@ pub struct HubHealth {
     pub total_entries: u64,
     /// Open `Listen` streams.
     pub connected_clients: u32,
-    /// Clients whose token has not been ended.
+    /// Clients that have not been revoked.
     pub registered_clients: u64,
     /// Entries of each type that has any, by name.
     pub entries_by_type: BTreeMap<String, u64>,
@@ -53,10 +54,66 @@ pub struct ClientRecord {
     pub project: String,
     /// When it registered, in Unix seconds; `None` when unknown (imported from an older hub).
     pub created_at: Option<i64>,
-    /// When its token was ended, in Unix seconds; `None` while it lives.
+    /// When its tokens were ended, in Unix seconds; `None` while nobody has ended them.
     pub revoked_at: Option<i64>,
     /// Entries of its project.
     pub entries: u64,
+    /// When it last called, in Unix seconds; `None` when it never did or that is not known.
+    pub last_seen_at: Option<i64>,
+    /// From where it last called; `None` when that is not known.
+    pub last_address: Option<String>,
+    /// When its newest token expires, in Unix seconds; `None` when it does not.
+    pub expires_at: Option<i64>,
+    /// How it stands with its newest token.
+    pub state: ClientState,
+    /// `Sync` and `Listen` streams that it has open; 0 when no hub runs.
+    pub open_streams: u32,
+}
+
+/// How it stands with a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientState {
+    /// It may call.
+    Live,
+    /// It may call, and its token expires soon.
+    Expiring,
+    /// Its token has expired.
+    Expired,
+    /// Its tokens were ended.
+    Revoked,
+}
+
+impl ClientState {
+    const ALL: [Self; 4] = [Self::Live, Self::Expiring, Self::Expired, Self::Revoked];
+
+    /// The state of a client that was revoked or not, and whose newest token lives so long.
+    #[must_use]
+    pub fn at(now: i64, is_revoked: bool, token: Option<Lifetime>) -> Self {
+        match token {
+            _ if is_revoked => Self::Revoked,
+            Some(token) if token.is_over(now) => Self::Expired,
+            Some(token) if token.ends_soon(now) => Self::Expiring,
+            _ => Self::Live,
+        }
+    }
+
+    /// The state of this name; `None` for others, as that of an older hub, which sends none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// An invitation that was made once.

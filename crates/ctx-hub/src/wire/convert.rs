@@ -3,7 +3,7 @@
 //! Every field of a message is named here, so that a field added to `hub.proto` does not compile
 //! until somebody has decided what it means.
 
-use super::admin::{ClientRecord, HubHealth, InvitationInfo, NewlyInvited};
+use super::admin::{ClientRecord, ClientState, HubHealth, InvitationInfo, NewlyInvited};
 use super::generated as wire;
 use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
 use crate::secret::Invitation;
@@ -287,13 +287,25 @@ pub fn client_from_wire(message: wire::ClientInfo) -> Result<ClientRecord, Conve
         created_at,
         revoked_at,
         entries,
+        last_seen_at,
+        last_address,
+        expires_at,
+        state,
+        open_streams,
     } = message;
+    let revoked_at = moment_from_wire(revoked_at);
     Ok(ClientRecord {
         id: client_id_from_wire(&client_id)?,
         project: project_name,
-        created_at: (created_at != 0).then_some(created_at),
-        revoked_at: (revoked_at != 0).then_some(revoked_at),
+        created_at: moment_from_wire(created_at),
+        revoked_at,
         entries,
+        last_seen_at: moment_from_wire(last_seen_at),
+        last_address: (!last_address.is_empty()).then_some(last_address),
+        expires_at: moment_from_wire(expires_at),
+        state: ClientState::named(&state)
+            .unwrap_or_else(|| ClientState::at(0, revoked_at.is_some(), None)),
+        open_streams,
     })
 }
 
@@ -306,6 +318,11 @@ pub fn client_to_wire(client: ClientRecord) -> wire::ClientInfo {
         created_at,
         revoked_at,
         entries,
+        last_seen_at,
+        last_address,
+        expires_at,
+        state,
+        open_streams,
     } = client;
     wire::ClientInfo {
         client_id: id.as_str().to_owned(),
@@ -313,6 +330,11 @@ pub fn client_to_wire(client: ClientRecord) -> wire::ClientInfo {
         created_at: created_at.unwrap_or(0),
         revoked_at: revoked_at.unwrap_or(0),
         entries,
+        last_seen_at: last_seen_at.unwrap_or(0),
+        last_address: last_address.unwrap_or_default(),
+        expires_at: expires_at.unwrap_or(0),
+        state: state.as_str().to_owned(),
+        open_streams,
     }
 }
 
@@ -397,6 +419,12 @@ pub fn newly_invited_to_wire(new: NewlyInvited) -> wire::CreateInvitationRespons
         info: Some(invitation_to_wire(info)),
         public_address: public_address.unwrap_or_default(),
     }
+}
+
+/// Reads a moment in Unix seconds; 0 is none.
+#[must_use]
+pub fn moment_from_wire(moment: i64) -> Option<i64> {
+    (moment != 0).then_some(moment)
 }
 
 /// Reads the identity of a client.
@@ -605,10 +633,23 @@ mod tests {
             created_at: 0,
             revoked_at: 11,
             entries: 12,
+            last_seen_at: 13,
+            last_address: "192.0.2.1".to_owned(),
+            expires_at: 14,
+            state: "revoked".to_owned(),
+            open_streams: 15,
         };
         let record = client_from_wire(client.clone()).unwrap();
         assert_eq!((record.created_at, record.revoked_at), (None, Some(11)));
         assert_eq!(client_to_wire(record), client);
+        // An older hub sends no state.
+        let older = wire::ClientInfo {
+            state: String::new(),
+            revoked_at: 0,
+            ..client
+        };
+        let record = client_from_wire(older).unwrap();
+        assert_eq!(record.state, ClientState::Live);
     }
 
     #[test]

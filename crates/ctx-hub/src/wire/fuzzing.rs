@@ -26,9 +26,11 @@ enum Encoding {
 }
 
 /// What is checked of a message, by what the first byte is, counted from `a`.
-const CHECKS: [fn(&[u8], Encoding); 33] = [
+const CHECKS: [fn(&[u8], Encoding); 35] = [
     check::<RegisterRequest>,
     check::<RegisterResponse>,
+    check::<RotateTokenRequest>,
+    check::<RotateTokenResponse>,
     check::<RevokeRequest>,
     check::<RevokeResponse>,
     check::<PublishRequest>,

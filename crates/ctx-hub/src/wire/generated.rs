@@ -52,6 +52,38 @@ pub struct RegisterResponse {
     #[prost(string, tag = "2")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub client_token: ::prost::alloc::string::String,
+    /// Unix seconds; 0 when the token does not expire.
+    #[prost(int64, tag = "3")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub expires_at: i64,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateTokenRequest {
+    /// SHA-256 of the new token as it will be presented, 64 lower-case hex digits.
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub new_token_hash: ::prost::alloc::string::String,
+}
+#[derive(::serde::Serialize, ::serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateTokenResponse {
+    /// When the new token expires: Unix seconds, 0 when it does not.
+    #[prost(int64, tag = "1")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub expires_at: i64,
+    /// When the token that it replaces ends: Unix seconds, 0 when there is none left to end.
+    #[prost(int64, tag = "2")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub previous_ends_at: i64,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
@@ -402,6 +434,29 @@ pub struct ClientInfo {
     #[prost(uint64, tag = "5")]
     #[serde(deserialize_with = "crate::wire::json::null_as_default")]
     pub entries: u64,
+    /// When it last called: Unix seconds, 0 when it never did or that is not known.
+    #[prost(int64, tag = "6")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub last_seen_at: i64,
+    /// From where it last called; empty when that is not known.
+    #[prost(string, tag = "7")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub last_address: ::prost::alloc::string::String,
+    /// When its newest token expires: Unix seconds, 0 when it does not.
+    #[prost(int64, tag = "8")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
+    pub expires_at: i64,
+    /// `live`, `expiring`, `expired` or `revoked`; empty from older hubs.
+    #[prost(string, tag = "9")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub state: ::prost::alloc::string::String,
+    /// Sync and Listen streams that it has open.
+    #[prost(uint32, tag = "10")]
+    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    pub open_streams: u32,
 }
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
@@ -521,7 +576,10 @@ pub struct InvitationInfo {
     pub created_at: i64,
     /// Unix seconds; from then on it is worth nothing.
     #[prost(int64, tag = "6")]
-    #[serde(deserialize_with = "crate::wire::json::null_as_default")]
+    #[serde(
+        deserialize_with = "crate::wire::json::null_as_default",
+        skip_serializing_if = "crate::wire::json::is_default"
+    )]
     pub expires_at: i64,
     /// Unix seconds; 0 unless it was ended.
     #[prost(int64, tag = "7")]
@@ -559,6 +617,7 @@ impl ::core::fmt::Debug for RegisterResponse {
         f.debug_struct("RegisterResponse")
             .field("client_id", &self.r#client_id)
             .field("client_token", &"[secret]")
+            .field("expires_at", &self.r#expires_at)
             .finish()
     }
 }

@@ -224,8 +224,22 @@ mod tests {
             &RegisterResponse {
                 client_id: s("i"),
                 client_token: s("t"),
+                expires_at: 0,
             },
             r#"{"client_id":"i","client_token":"t"}"#,
+        );
+        written(
+            &RotateTokenRequest {
+                new_token_hash: s("h"),
+            },
+            r#"{"new_token_hash":"h"}"#,
+        );
+        written(
+            &RotateTokenResponse {
+                expires_at: 1,
+                previous_ends_at: 2,
+            },
+            r#"{"expires_at":1,"previous_ends_at":2}"#,
         );
         written(
             &RevokeRequest {
@@ -390,6 +404,11 @@ mod tests {
             created_at: 1,
             revoked_at: 0,
             entries: 2,
+            last_seen_at: 3,
+            last_address: s("a"),
+            expires_at: 4,
+            state: s("live"),
+            open_streams: 5,
         };
         written(
             &ListClientsResponse {
@@ -397,7 +416,8 @@ mod tests {
             },
             concat!(
                 r#"{"clients":[{"client_id":"i","project_name":"p","created_at":1,"#,
-                r#""revoked_at":0,"entries":2}]}"#
+                r#""revoked_at":0,"entries":2,"last_seen_at":3,"last_address":"a","#,
+                r#""expires_at":4,"state":"live","open_streams":5}]}"#
             ),
         );
         written(

@@ -18,6 +18,9 @@ pub const LISTEN: &str = "/ctx.hub.v1.CtxHub/Listen";
 /// Figures of the hub.
 pub const STATUS: &str = "/ctx.hub.v1.CtxHub/Status";
 
+/// Puts another token in place of the caller's.
+pub const ROTATE_TOKEN: &str = "/ctx.hub.v1.CtxHub/RotateToken";
+
 /// For operators: health and figures of the running hub.
 pub const HUB_STATUS: &str = "/ctx.hub.v1.CtxHubAdmin/HubStatus";
 
@@ -49,7 +52,15 @@ mod tests {
 
     #[test]
     fn every_path_names_its_service() {
-        for path in [REGISTER, REVOKE, PUBLISH, SYNC, LISTEN, STATUS] {
+        for path in [
+            REGISTER,
+            REVOKE,
+            PUBLISH,
+            SYNC,
+            LISTEN,
+            STATUS,
+            ROTATE_TOKEN,
+        ] {
             assert!(path.starts_with(&format!("/{SERVICE}/")), "{path}");
         }
         for path in [

@@ -10,6 +10,7 @@
 //! | `guess` | tokens that are guessed, and what a stranger is told |
 //! | `tls` | a man in the middle, whoever listens in, and what is no handshake |
 //! | `held` | calls that are begun and never sent |
+//! | `tokens` | tokens that leaked, expired or were replaced, and streams that outlive them |
 //! | `parser` | bytes, frames and requests that no client of ours sends |
 //! | `conn` | peers that hold a connection and draw things out, or open too many |
 //! | `http2` | floods of frames |
@@ -33,5 +34,6 @@ mod parser;
 mod process;
 #[cfg(feature = "client")]
 mod tls;
+mod tokens;
 
 pub(crate) use self::guest::{Guest, still_serves};

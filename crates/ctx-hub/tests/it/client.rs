@@ -8,6 +8,8 @@ mod limited;
 #[cfg(feature = "sync")]
 mod outbox;
 mod peer;
+#[cfg(feature = "sync")]
+mod rotation;
 mod streams;
 
 use std::time::Duration;

@@ -47,6 +47,8 @@ impl TestProject {
             types: TypeSet::all(),
             project: Some(project),
             client_id: Some(registration.client_id.clone()),
+            next_token: None,
+            lifetime: None,
         };
         connection.save(&context, &user).unwrap();
         Self {

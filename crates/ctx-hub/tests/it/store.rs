@@ -17,6 +17,7 @@ mod full;
 pub(crate) mod import;
 mod lost;
 mod open;
+mod upgrade;
 
 mod sqlite {
     store_conformance!(super::Fresh::new());
@@ -39,6 +40,11 @@ impl Fresh {
             store,
             _dir: dir,
         }
+    }
+
+    /// The same store with another clock, once it is closed.
+    fn open_with(&self, clock: ctx_hub::clock::Clock) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open_with(&self.data, clock).unwrap().0)
     }
 
     /// Closes the store and opens it again.

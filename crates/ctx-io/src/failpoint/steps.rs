@@ -74,6 +74,11 @@ pub const STEPS: &[&str] = &[
     "outbox.reason-written",
     "outbox.moved-aside",
     "outbox.set-aside",
+    // A token that is replaced: the new one saved beside the old one; the hub has answered that it
+    // knows it; saved as the one there is.
+    "rotation.saved",
+    "rotation.answered",
+    "rotation.settled",
     // A new store: an empty file; filled with what an older hub left, and that committed; flushed;
     // in its place.
     "store.created",

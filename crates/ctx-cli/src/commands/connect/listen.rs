@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::pin::pin;
 
 use ctx_hub::client::HubClient;
 use ctx_hub::entry::Entry;
@@ -9,12 +10,17 @@ use ctx_hub::sync::{SyncEvent, SyncOptions};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::token;
 use crate::args::ListenArgs;
 use crate::commands::{Cx, convert, route};
 use crate::env;
 use crate::error::CliError;
+use crate::exit::Exit;
 use crate::signals;
 use crate::ui::{Report, on_one_line, printable};
+
+/// What stands in locks.
+const COMMAND: &str = "ctx connect listen";
 
 /// An entry that is in the mirror now.
 #[derive(Debug, Serialize)]
@@ -61,14 +67,10 @@ impl Report for Arrived<'_> {
 /// # Errors
 /// What no waiting mends: refused credentials, a damaged mirror, another hub.
 pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
-    let connection = super::load(cx)?;
+    super::load(cx)?;
     let ended = signals::told_to_end()?;
-    let route = route::kept(&connection, cx)?;
-    let client = HubClient::lazy(route, super::timeouts(args.timeout))
-        .map_err(convert::client)?
-        .with_token(connection.token);
     let options = SyncOptions {
-        command: "ctx connect listen".to_owned(),
+        command: COMMAND.to_owned(),
         version: env::VERSION.to_owned(),
         ..SyncOptions::default()
     };
@@ -83,23 +85,46 @@ pub(super) async fn run(args: &ListenArgs, cx: &Cx) -> Result<(), CliError> {
             unread.notify_one();
         }
     };
-    let shutdown = async {
+    let mut shutdown = pin!(async {
         tokio::select! {
             () = ended => {}
             () = unread.notified() => {}
         }
+    });
+    let mut connection = tokio::select! {
+        opened = token::open(args.timeout, COMMAND, cx) => opened?,
+        () = shutdown.as_mut() => return Ok(()),
     };
-    let listened = ctx_hub::sync::listen(
-        &client,
-        &cx.context,
-        &connection.types,
-        &options,
-        &mut on_event,
-        shutdown,
-    )
-    .await;
-    listened.map_err(convert::sync)?;
-    failed.map_or(Ok(()), Err)
+    loop {
+        let route = route::kept(&connection, cx)?;
+        let client = HubClient::lazy(route, super::timeouts(args.timeout))
+            .map_err(convert::client)?
+            .with_token(connection.token.clone());
+        let listened = ctx_hub::sync::listen(
+            &client,
+            &cx.context,
+            &connection.types,
+            &options,
+            &mut on_event,
+            shutdown.as_mut(),
+        )
+        .await;
+        let error = match listened.map_err(convert::sync) {
+            Ok(_) => return failed.map_or(Ok(()), Err),
+            Err(error) if error.exit() == Exit::Refused => error,
+            Err(error) => return Err(error),
+        };
+        // The stream ends with its token: when another process has replaced that, this one goes on
+        // with the other.
+        let other = tokio::select! {
+            other = token::after_refusal(&connection, args.timeout, COMMAND, cx) => other,
+            () = shutdown.as_mut() => return Ok(()),
+        };
+        match other {
+            Some(other) => connection = other,
+            None => return Err(token::refused(error, &connection)),
+        }
+    }
 }
 
 /// What was said, so that trouble that lasts is said once.

@@ -10,6 +10,7 @@ use ctx_hub::outbox::{Delivery, Outbox, WhenAway};
 use ctx_hub::types::EntryId;
 use serde::Serialize;
 
+use super::token;
 use crate::args::PublishArgs;
 use crate::commands::{Cx, convert, route};
 use crate::env;
@@ -64,8 +65,10 @@ impl Report for PublishReport {
 /// The text cannot be an entry, the project is not registered, or the hub does not take it and it
 /// cannot be queued.
 pub(crate) async fn run(args: &PublishArgs, cx: &Cx) -> Result<PublishReport, CliError> {
-    let connection = super::load(cx)?;
+    // Said before the hub is asked for anything.
+    super::load(cx)?;
     let draft = draft(args, content(&args.text)?)?;
+    let connection = token::open(args.timeout, "ctx connect publish", cx).await?;
     let outbox = Outbox::of(&cx.context);
     let when_away = if args.no_queue {
         WhenAway::Fail
@@ -84,7 +87,9 @@ pub(crate) async fn run(args: &PublishArgs, cx: &Cx) -> Result<PublishReport, Cl
         super::outbox::warn_trouble(error, cx);
     }
     let sent = published.before.sent.len();
-    let delivery = published.delivery.map_err(convert::publish)?;
+    let delivery = published
+        .delivery
+        .map_err(|error| token::refused(convert::publish(error), &connection))?;
     Ok(report(&draft, &outbox, delivery, sent, cx))
 }
 

@@ -14,7 +14,7 @@ use crate::commands::{Cx, convert, route, token};
 use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::{Report, count};
+use crate::ui::{Report, count, when};
 
 /// A project that a hub knows now.
 #[derive(Debug, Serialize)]
@@ -22,6 +22,8 @@ pub(crate) struct RegisterReport {
     project: String,
     hub: String,
     client_id: String,
+    /// When its token expires, in Unix seconds; `null` when it does not.
+    expires_at: Option<i64>,
     connection_file: Utf8PathBuf,
     /// How many entries wait, and go to this hub.
     queued: usize,
@@ -32,6 +34,9 @@ impl Report for RegisterReport {
         let Self { project, hub, .. } = self;
         writeln!(out, "registered {project} with the hub at {hub}")?;
         writeln!(out, "client {}", self.client_id)?;
+        if let Some(moment) = self.expires_at {
+            writeln!(out, "the token expires {}", when(moment))?;
+        }
         if self.queued == 0 {
             return Ok(());
         }
@@ -56,14 +61,20 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
     let project = project_name(args, cx)?;
     let route = route::asked(&args.hub, &args.trust, cx)?;
     let admission = token::admission(args, cx)?;
+    let lock = super::token::lock("ctx connect register", cx)?;
+    refuse_to_replace(args, cx)?;
     let pending = Pending::begin(&cx.context, &user, &route, &project);
     let pending = pending.map_err(convert::connection)?;
     let client = HubClient::connect(&route, super::timeouts(args.timeout))
         .await
         .map_err(convert::client)?;
     let (pending, registration) = ask(&client, &admission, &project, pending).await?;
-    let Registration { client_id, token } = registration;
-    pending.finish(&client_id, token).map_err(|error| {
+    let Registration {
+        client_id,
+        expires_at,
+        ..
+    } = registration.clone();
+    pending.finish(registration).map_err(|error| {
         convert::connection(error)
             .during(format!(
                 "the hub registered client {client_id}, but its token could not be saved"
@@ -74,10 +85,12 @@ pub(crate) async fn run(args: &RegisterArgs, cx: &Cx) -> Result<RegisterReport, 
                  {client_id}` first"
             ))
     })?;
+    super::token::release(lock)?;
     Ok(RegisterReport {
         project: project.to_string(),
         hub: route.address.to_string(),
         client_id: client_id.to_string(),
+        expires_at,
         connection_file: cx.context.connect_file(),
         queued: super::outbox::waiting(cx),
     })

@@ -12,11 +12,13 @@ use ctx_io::{LockRecord, LockStatus};
 use serde::Serialize;
 
 use super::outbox::OutboxReport;
+use super::token;
 use crate::args::StatusArgs;
 use crate::commands::{Cx, convert};
+use crate::env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::{ErrorDocument, Report, Table, age, list};
+use crate::ui::{ErrorDocument, Report, Table, age, list, when};
 
 /// What is known here, and what the hub says if it does.
 #[derive(Debug, Serialize)]
@@ -24,6 +26,7 @@ struct StatusReport {
     /// Unknown when an older `ctx` registered it.
     project: Option<String>,
     client_id: Option<String>,
+    token: TokenReport,
     hub: String,
     subscribed: Vec<&'static str>,
     /// How far each subscribed type is mirrored.
@@ -33,6 +36,40 @@ struct StatusReport {
     outbox: OutboxReport,
     /// Why the hub says nothing.
     error: Option<crate::ui::ErrorBody>,
+}
+
+/// What is known here of the project's token.
+#[derive(Debug, Serialize)]
+struct TokenReport {
+    /// Unix seconds; `null` when it does not expire, as far as is known here.
+    expires_at: Option<i64>,
+    /// By the clock of this machine.
+    expired: bool,
+    /// A change of the token was broken off and not finished yet.
+    changing: bool,
+}
+
+impl TokenReport {
+    fn of(connection: &Connection) -> Self {
+        let life = connection.lifetime;
+        Self {
+            expires_at: life.map(|life| life.expires_at),
+            expired: life.is_some_and(|life| life.is_over(env::now())),
+            changing: connection.next_token.is_some(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let changing = match self.changing {
+            true => ", a change of it is not finished",
+            false => "",
+        };
+        match self.expires_at {
+            None => format!("does not expire{changing}"),
+            Some(moment) if self.expired => format!("expired {}{changing}", when(moment)),
+            Some(moment) => format!("expires {}{changing}", when(moment)),
+        }
+    }
 }
 
 /// What the hub says.
@@ -69,6 +106,7 @@ impl Report for StatusReport {
         let mut table = Table::default();
         table.row(["project", self.project.as_deref().unwrap_or("unknown")]);
         table.row(["client", self.client_id.as_deref().unwrap_or("unknown")]);
+        table.row(["token", &self.token.text()]);
         let answers = match &self.error {
             None => String::new(),
             Some(error) => format!(" ({})", error.short()),
@@ -187,9 +225,10 @@ fn how_long(held: Option<Duration>) -> String {
 /// What is known here cannot be read. That the hub does not answer is in the report, and in the
 /// exit code.
 pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
-    let connection = super::load(cx)?;
+    let connection = token::open(args.timeout, "ctx connect status", cx).await?;
     let mirror = ctx_hub::sync::status(&cx.context).map_err(convert::sync)?;
     let asked = ask(&connection, &mirror, args, cx).await;
+    let asked = asked.map_err(|error| token::refused(error, &connection));
     let types = &connection.types;
     let cursors = types.iter().map(|of| {
         let cursor = mirror.cursors.get(&of).copied().unwrap_or_default();
@@ -198,6 +237,7 @@ pub(super) async fn run(args: &StatusArgs, cx: &Cx) -> Result<Exit, CliError> {
     let report = StatusReport {
         project: connection.project.as_ref().map(ToString::to_string),
         client_id: connection.client_id.as_ref().map(ToString::to_string),
+        token: TokenReport::of(&connection),
         hub: connection.hub_addr.to_string(),
         subscribed: types.iter().map(EntryType::as_str).collect(),
         cursors: cursors.collect(),

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use ctx_hub::types::{EntryType, TypeSet};
 use serde::Serialize;
 
+use super::token;
 use crate::args::SubscribeArgs;
 use crate::commands::{Cx, convert};
 use crate::error::CliError;
@@ -29,6 +30,8 @@ impl Report for SubscribeReport {
 /// # Errors
 /// The project is not registered, or its connection file cannot be opened or replaced.
 pub(crate) fn run(args: &SubscribeArgs, cx: &Cx) -> Result<SubscribeReport, CliError> {
+    cx.require_context()?;
+    let lock = token::lock("ctx connect subscribe", cx)?;
     let mut connection = super::load(cx)?;
     let types: TypeSet = if args.all {
         TypeSet::all()
@@ -44,5 +47,6 @@ pub(crate) fn run(args: &SubscribeArgs, cx: &Cx) -> Result<SubscribeReport, CliE
     connection
         .save(&cx.context, &cx.user_dir()?)
         .map_err(convert::connection)?;
+    token::release(lock)?;
     Ok(report)
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use camino::Utf8PathBuf;
+use ctx_hub::connection::Connection;
 use ctx_hub::sync::{SyncEvent, SyncOptions};
 use ctx_hub::types::EntryType;
 use ctx_io::Wait;
 use serde::Serialize;
 
+use super::token;
 use crate::args::SyncArgs;
 use crate::commands::{Cx, convert};
 use crate::env;
@@ -16,6 +18,9 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::signals;
 use crate::ui::{Report, count, list};
+
+/// What stands in locks.
+const COMMAND: &str = "ctx connect sync";
 
 /// What a sync brought.
 #[derive(Debug, Serialize)]
@@ -63,21 +68,26 @@ impl Report for SyncReport {
 /// The lock is held, the hub does not answer, or something here is damaged. What was committed
 /// before stays; the next sync goes on from there.
 pub(crate) async fn run(args: &SyncArgs, cx: &Cx) -> Result<SyncReport, CliError> {
-    let connection = super::load(cx)?;
+    super::load(cx)?;
     let ended = signals::told_to_end()?;
-    let timeouts = super::timeouts(args.timeout);
     let options = SyncOptions {
         wait: args.wait.map_or(Wait::No, Wait::UpTo),
-        command: "ctx connect sync".to_owned(),
+        command: COMMAND.to_owned(),
         version: env::VERSION.to_owned(),
         full: args.full,
     };
     let work = async {
-        let client = super::dial(&connection, timeouts, cx).await?;
-        let mut tell = |event: SyncEvent| tell(event, cx);
-        ctx_hub::sync::sync(&client, &cx.context, &connection.types, &options, &mut tell)
-            .await
-            .map_err(convert::sync)
+        let connection = token::settled(args.timeout, COMMAND, cx).await?;
+        let connection = token::renewed(connection, args.timeout, COMMAND, cx).await?;
+        let refused = match attempt(&connection, args, &options, cx).await {
+            Err(error) if error.exit() == Exit::Refused => error,
+            done => return done,
+        };
+        // It may have been replaced while this one was at work, longer than the overlap.
+        match token::after_refusal(&connection, args.timeout, COMMAND, cx).await {
+            Some(other) => attempt(&other, args, &options, cx).await,
+            None => Err(token::refused(refused, &connection)),
+        }
     };
     let done = tokio::select! {
         done = work => done?,
@@ -86,6 +96,20 @@ pub(crate) async fn run(args: &SyncArgs, cx: &Cx) -> Result<SyncReport, CliError
             .hint("run it again: it goes on from what is in the mirror")),
     };
     Ok(report(done))
+}
+
+/// One sync with the token of `connection`.
+async fn attempt(
+    connection: &Connection,
+    args: &SyncArgs,
+    options: &SyncOptions,
+    cx: &Cx,
+) -> Result<ctx_hub::sync::SyncReport, CliError> {
+    let client = super::dial(connection, super::timeouts(args.timeout), cx).await?;
+    let mut tell = |event: SyncEvent| tell(event, cx);
+    ctx_hub::sync::sync(&client, &cx.context, &connection.types, options, &mut tell)
+        .await
+        .map_err(convert::sync)
 }
 
 fn report(done: ctx_hub::sync::SyncReport) -> SyncReport {

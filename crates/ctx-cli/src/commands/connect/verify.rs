@@ -13,6 +13,7 @@ use ctx_hub::types::TypeSet;
 use ctx_io::Wait;
 use serde::Serialize;
 
+use super::token;
 use crate::args::VerifyArgs;
 use crate::commands::findings::{self, Row};
 use crate::commands::{Cx, convert};
@@ -248,7 +249,8 @@ async fn find(args: &VerifyArgs, cx: &Cx, user: &UserDir) -> Result<Hub, CliErro
         failed: None,
     };
     let connection = match Connection::load(&cx.context, user) {
-        Ok(connection) => connection,
+        Ok(connection) if args.offline => connection,
+        Ok(_) => token::open(args.timeout, "ctx connect verify", cx).await?,
         Err(error @ ConnectionError::NotRegistered { .. })
             if !cx.context.mirror().path().exists() =>
         {

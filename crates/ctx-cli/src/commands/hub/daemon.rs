@@ -148,6 +148,8 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         true => "--log-format=json",
         false => "--log-format=text",
     };
+    let ttl = args.token_ttl;
+    let ttl = ttl.map(|ttl| format!("--token-ttl={}ms", ttl.as_millis()));
     Command::new(&program)
         .args(["hub", "start", "--detached", "--color", "never"])
         .args(std::iter::repeat_n("--verbose", cx.verbose.into()))
@@ -158,6 +160,7 @@ fn spawn(args: &StartArgs, cx: &Cx, data: &DataDir, log: File) -> Result<Child, 
         .args(config)
         .args(args.tls.given())
         .arg(format)
+        .args(ttl)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)

@@ -1,4 +1,4 @@
-//! `ctx hub revoke`: ends a client's token.
+//! `ctx hub revoke`: ends a client's tokens.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::commands::Cx;
 use crate::error::CliError;
 use crate::ui::{Report, printable};
 
-/// A client whose token is worth nothing now.
+/// A client whose tokens are worth nothing now.
 #[derive(Debug, Serialize)]
 pub(super) struct RevokeReport {
     client_id: String,
@@ -24,16 +24,21 @@ impl Report for RevokeReport {
     }
 }
 
-/// Ends the token.
+/// Ends its tokens.
 ///
 /// # Errors
 /// There is no such client, the hub cannot be reached, or its store cannot be written.
 pub(super) async fn run(args: &RevokeArgs, cx: &Cx) -> Result<RevokeReport, CliError> {
     let target = target::find(&args.target, cx).await?;
-    let project = target.revoke(&args.client).await?;
+    let client = match (&args.client, &args.project) {
+        (Some(client), _) => client.clone(),
+        (None, Some(project)) => target.client_of(project).await?,
+        (None, None) => return Err(CliError::usage("no client is named")),
+    };
+    let project = target.revoke(&client).await?;
     target.close().await?;
     Ok(RevokeReport {
-        client_id: args.client.to_string(),
+        client_id: client.to_string(),
         project,
     })
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use camino::Utf8PathBuf;
 use ctx_config::paths::DataDir;
-use ctx_hub::server::settings::Settings;
+use ctx_hub::server::settings::{HumanDuration, Settings};
 use ctx_hub::server::{Certificates, Hub, HubConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -130,6 +130,9 @@ pub(crate) async fn run(args: &StartArgs, cx: &Cx) -> Result<Exit, CliError> {
 pub(super) fn settings(args: &StartArgs, data: &DataDir) -> Result<Settings, CliError> {
     let mut settings = Settings::read(data, args.config.as_deref()).map_err(convert::settings)?;
     args.tls.over(&mut settings.tls);
+    if let Some(ttl) = args.token_ttl {
+        settings.tokens.ttl = Some(HumanDuration::new(ttl));
+    }
     settings.checked().map_err(convert::settings)
 }
 

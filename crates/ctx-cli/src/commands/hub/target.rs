@@ -107,7 +107,23 @@ impl Target {
         }
     }
 
-    /// Ends a client's token; the name of its project.
+    /// The client of `project` that has not been revoked.
+    ///
+    /// # Errors
+    /// As [`Target::health`]; or there is no such client.
+    pub(super) async fn client_of(&self, project: &ProjectName) -> Result<ClientId, CliError> {
+        let clients = self.clients().await?;
+        let name = project.as_str();
+        let found = clients
+            .into_iter()
+            .find(|client| client.project == name && client.revoked_at.is_none());
+        found.map(|client| client.id).ok_or_else(|| {
+            CliError::new(Exit::Failed, format!("no client of {name:?} is registered"))
+                .hint("`ctx hub clients` lists who is registered")
+        })
+    }
+
+    /// Ends a client's tokens; the name of its project.
     ///
     /// # Errors
     /// As [`Target::health`]; or there is no such client.

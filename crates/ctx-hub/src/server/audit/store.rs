@@ -16,8 +16,8 @@ use super::line::{AuditRecord, bounded};
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
 use crate::store::{
-    AdminRecord, Client, InvitationRecord, NewInvitation, PageQuery, Quota, Statistics, Store,
-    StoreError,
+    AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation, NewToken,
+    PageQuery, Quota, Rotated, Sighting, Statistics, Store, StoreError,
 };
 use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
@@ -57,7 +57,7 @@ impl<S: Store> Audited<S> {
 
 #[async_trait]
 impl<S: Store> Store for Audited<S> {
-    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError> {
+    async fn register(&self, project: ProjectName, token: NewToken) -> Result<Client, StoreError> {
         self.announce("register", project.as_str()).await?;
         self.store.register(project, token).await
     }
@@ -70,7 +70,7 @@ impl<S: Store> Store for Audited<S> {
     async fn register_invited(
         &self,
         project: ProjectName,
-        token: TokenHash,
+        token: NewToken,
         invitation: TokenHash,
     ) -> Result<Client, StoreError> {
         self.announce("register", project.as_str()).await?;
@@ -97,6 +97,17 @@ impl<S: Store> Store for Audited<S> {
         self.store.end_invitation(id).await
     }
 
+    async fn rotate(
+        &self,
+        old: TokenHash,
+        new: NewToken,
+        overlap_ends_at: i64,
+    ) -> Result<Rotated, StoreError> {
+        let caller = current().and_then(|call| call.record().client);
+        self.announce("rotate", &caller.unwrap_or_default()).await?;
+        self.store.rotate(old, new, overlap_ends_at).await
+    }
+
     // What follows changes nobody's rights.
 
     async fn is_invited(
@@ -114,6 +125,10 @@ impl<S: Store> Store for Audited<S> {
 
     async fn invitations(&self) -> Result<Vec<InvitationRecord>, StoreError> {
         self.store.invitations().await
+    }
+
+    async fn note_seen(&self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
+        self.store.note_seen(sightings).await
     }
 
     fn hub_id(&self) -> &HubId {
@@ -141,11 +156,11 @@ impl<S: Store> Store for Audited<S> {
         self.store.chain_at(sequence).await
     }
 
-    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError> {
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Authenticated>, StoreError> {
         self.store.authenticate(token).await
     }
 
-    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+    async fn clients(&self) -> Result<Vec<ListedClient>, StoreError> {
         self.store.clients().await
     }
 

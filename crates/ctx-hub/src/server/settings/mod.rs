@@ -24,6 +24,7 @@ mod listen;
 mod log;
 mod registration;
 pub(super) mod tls;
+mod tokens;
 
 use std::fmt::Debug;
 
@@ -39,6 +40,7 @@ pub use listen::{Listen, Network, NotANetwork};
 pub use log::{Log, LogFormat};
 pub use registration::Registration;
 pub use tls::TlsSettings;
+pub use tokens::Tokens;
 
 /// A part of the settings.
 pub trait Section: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned {
@@ -119,4 +121,6 @@ sections! {
     tls: TlsSettings,
     /// How large the audit trail may become.
     audit: AuditSettings,
+    /// How long what clients prove themselves with is worth something.
+    tokens: Tokens,
 }

@@ -4,9 +4,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rows::{self, client_columns};
-use super::{now, write};
+use super::write;
 use crate::secret::TokenHash;
-use crate::store::{AdminRecord, Client, InvitationRecord, NewInvitation, StoreError};
+use crate::store::{AdminRecord, Client, InvitationRecord, NewInvitation, NewToken, StoreError};
 use crate::types::{ClientId, InvitationId, ProjectName};
 
 /// The columns that [`invitation`] reads, in its order.
@@ -47,9 +47,10 @@ const USE: &str = "UPDATE invitations SET used = used + 1 WHERE token_hash = ?1 
 const SAME: &str = concat!(
     "SELECT ",
     client_columns!(),
-    " FROM clients WHERE project = ?1 AND token_hash = ?2 AND revoked_at IS NULL"
+    " FROM tokens JOIN clients ON number = client \
+       WHERE hash = ?2 AND project = ?1 AND revoked_at IS NULL"
 );
-const TOKEN_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM clients WHERE token_hash = ?1)";
+const TOKEN_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM tokens WHERE hash = ?1)";
 
 /// What becomes of a registration.
 pub(super) enum Registered {
@@ -75,13 +76,13 @@ impl Registered {
     }
 }
 
-/// A client that is not registered yet.
-pub(super) fn new_client(project: ProjectName) -> Result<Client, StoreError> {
+/// A client that is registered at `now`, or would be.
+pub(super) fn new_client(project: ProjectName, now: i64) -> Result<Client, StoreError> {
     let id = ClientId::random().map_err(|source| StoreError::Random { source })?;
     Ok(Client {
         id,
         project,
-        created_at: now(),
+        created_at: now,
         revoked_at: None,
     })
 }
@@ -187,14 +188,14 @@ pub(super) fn is_invited(
 pub(super) fn register(
     connection: &Connection,
     new: &Client,
-    token: &TokenHash,
+    token: &NewToken,
 ) -> rusqlite::Result<Registered> {
-    if let Some(client) = registered_before(connection, &new.project, token)? {
+    if let Some(client) = registered_before(connection, &new.project, &token.hash)? {
         return Ok(Registered::Client(client));
     }
     let in_use: bool = connection
         .prepare_cached(TOKEN_KNOWN)?
-        .query_row([token.as_bytes().as_slice()], |row| row.get(0))?;
+        .query_row([token.hash.as_bytes().as_slice()], |row| row.get(0))?;
     if in_use {
         return Ok(Registered::TokenInUse);
     }
@@ -210,11 +211,11 @@ pub(super) fn register(
 pub(super) fn register_invited(
     connection: &Connection,
     new: &Client,
-    token: &TokenHash,
+    token: &NewToken,
     invitation: &TokenHash,
 ) -> rusqlite::Result<Registered> {
     let now = new.created_at;
-    if !is_invited(connection, &new.project, token, invitation, now)? {
+    if !is_invited(connection, &new.project, &token.hash, invitation, now)? {
         return Ok(Registered::NotInvited);
     }
     let registered = register(connection, new, token)?;

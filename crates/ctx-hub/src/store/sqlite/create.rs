@@ -129,7 +129,8 @@ fn import_clients(
     let mut count = 0;
     for client in old.clients()? {
         // When it registered is not known.
-        match write::register(transaction, &client.id, &client.project, &client.token, 0) {
+        let token = client.token.clone().into();
+        match write::register(transaction, &client.id, &client.project, &token, 0) {
             Ok(true) => count += 1,
             Ok(false) => {
                 let project = client.project.as_str().to_owned();

@@ -6,7 +6,7 @@
 //! | `create` | a new store, with what an older hub left |
 //! | `schema` | migrations; `rehash` is the part of one that SQL cannot do |
 //! | `connection` | how the database is opened |
-//! | `writer` | the thread that writes, in groups; `write` has its statements |
+//! | `writer` | the thread that writes, in groups; `write` has its statements, `tokens` those about tokens |
 //! | `usage` | what each client has stored today |
 //! | `admin` | the admin token, invitations, and registering with them |
 //! | `readers` | the connections that read; `read` has their statements |
@@ -32,9 +32,10 @@ use self::write::Tip;
 use self::writer::Job;
 use super::error::{Damage, StoreError};
 use super::{
-    AdminRecord, Client, InvitationRecord, NewInvitation, Notice, PageQuery, Quota, Statistics,
-    Store,
+    AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation, NewToken,
+    Notice, PageQuery, Quota, Rotated, Sighting, Statistics, Store,
 };
+use crate::clock::Clock;
 use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
 use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
@@ -52,6 +53,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod torn;
 mod usage;
 pub mod verify;
@@ -71,6 +73,7 @@ pub(super) use file::all as files;
 pub struct SqliteStore {
     path: Utf8PathBuf,
     hub_id: HubId,
+    clock: Clock,
     head: watch::Receiver<Sequence>,
     trouble: watch::Receiver<Option<Arc<str>>>,
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
@@ -92,6 +95,14 @@ impl SqliteStore {
     /// cannot be used, and is left as it is. [`StoreError::Import`]: an older hub's files cannot
     /// be imported, and no store was made. Others when the system refuses.
     pub fn open(dir: &DataDir) -> Result<(Self, Vec<Notice>), StoreError> {
+        Self::open_with(dir, Clock::default())
+    }
+
+    /// As [`SqliteStore::open`]. What `clock` tells is what tokens expire by.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_with(dir: &DataDir, clock: Clock) -> Result<(Self, Vec<Notice>), StoreError> {
         let path = dir.store();
         let mut notices = if file::exists(&path)? {
             torn::look(&path)?.into_iter().collect()
@@ -119,6 +130,7 @@ impl SqliteStore {
             readers: Readers::new(&path),
             path,
             hub_id,
+            clock,
             head: started.head,
             trouble: started.trouble,
             queue: Mutex::new(Some(started.queue)),
@@ -240,7 +252,7 @@ impl Store for SqliteStore {
         let Client { id, project, .. } = client.clone();
         let weight = drafts.iter().map(|draft| draft.content().len()).sum();
         let stored = self.write(weight, move |connection, tip| {
-            // In the transaction that stores: whoever was told that the token has ended can rely
+            // In the transaction that stores: whoever was told that the client is revoked can rely
             // on it, even while a publish that was let in before waits in line.
             if write::is_revoked(connection, &id)? {
                 return Ok(Err(StoreError::Revoked { client: id }));
@@ -265,8 +277,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn register(&self, project: ProjectName, token: TokenHash) -> Result<Client, StoreError> {
-        let new = admin::new_client(project)?;
+    async fn register(&self, project: ProjectName, token: NewToken) -> Result<Client, StoreError> {
+        let new = admin::new_client(project, self.clock.unix())?;
         let project = new.project.clone();
         let work =
             move |connection: &Connection, _: &mut Tip| admin::register(connection, &new, &token);
@@ -276,10 +288,10 @@ impl Store for SqliteStore {
     async fn register_invited(
         &self,
         project: ProjectName,
-        token: TokenHash,
+        token: NewToken,
         invitation: TokenHash,
     ) -> Result<Client, StoreError> {
-        let new = admin::new_client(project)?;
+        let new = admin::new_client(project, self.clock.unix())?;
         let project = new.project.clone();
         let work = move |connection: &Connection, _: &mut Tip| {
             admin::register_invited(connection, &new, &token, &invitation)
@@ -335,26 +347,49 @@ impl Store for SqliteStore {
         &self,
         id: InvitationId,
     ) -> Result<Option<InvitationRecord>, StoreError> {
+        let now = self.clock.unix();
         self.write(0, move |connection, _| {
-            admin::end_invitation(connection, &id, now())
+            admin::end_invitation(connection, &id, now)
         })
         .await
     }
 
-    async fn authenticate(&self, token: TokenHash) -> Result<Option<Client>, StoreError> {
+    async fn authenticate(&self, token: TokenHash) -> Result<Option<Authenticated>, StoreError> {
+        let now = self.clock.unix();
         self.readers
-            .ask(move |connection| read::authenticate(connection, &token))
+            .ask(move |connection| read::authenticate(connection, &token, now))
             .await
     }
 
-    async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError> {
+    async fn rotate(
+        &self,
+        old: TokenHash,
+        new: NewToken,
+        overlap_ends_at: i64,
+    ) -> Result<Rotated, StoreError> {
+        let clock = self.clock.clone();
+        let rotated = self.write(0, move |connection, _| {
+            tokens::rotate(connection, &old, &new, overlap_ends_at, clock.unix())
+        });
+        Ok(rotated.await??)
+    }
+
+    async fn note_seen(&self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
         self.write(0, move |connection, _| {
-            write::revoke(connection, &client, now())
+            tokens::note_seen(connection, &sightings)
         })
         .await
     }
 
-    async fn clients(&self) -> Result<Vec<(Client, u64)>, StoreError> {
+    async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError> {
+        let clock = self.clock.clone();
+        self.write(0, move |connection, _| {
+            write::revoke(connection, &client, clock.unix())
+        })
+        .await
+    }
+
+    async fn clients(&self) -> Result<Vec<ListedClient>, StoreError> {
         self.readers.ask(read::clients).await
     }
 

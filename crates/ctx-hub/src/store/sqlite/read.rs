@@ -6,7 +6,7 @@ use super::rows::{self, client_columns, entry_columns};
 use super::write::Tip;
 use crate::entry::Entry;
 use crate::secret::TokenHash;
-use crate::store::{Client, PageQuery, Statistics};
+use crate::store::{Authenticated, ListedClient, PageQuery, Statistics};
 use crate::types::{Chain, EntryType, HubId, Sequence};
 
 /// A range of entries of every type.
@@ -33,16 +33,22 @@ const LOG: &str = "SELECT hub_id, head FROM log";
 const TIP: &str = "SELECT head, chain, commits FROM log";
 const COUNTS: &str = "SELECT origin, type, entries FROM counts ORDER BY origin, type";
 const LIVE: &str = "SELECT count(*) FROM clients WHERE revoked_at IS NULL";
-const BY_TOKEN: &str = concat!(
+/// Who a token stands for, while it lives. Whether it was ended stands with the client alone, so that
+/// none of several tokens can be forgotten.
+pub(super) const BY_TOKEN: &str = concat!(
     "SELECT ",
     client_columns!(),
-    " FROM clients WHERE token_hash = ?1 AND revoked_at IS NULL"
+    ", expires_at FROM tokens JOIN clients ON number = client \
+       WHERE hash = ?1 AND (expires_at IS NULL OR expires_at > ?2) AND revoked_at IS NULL"
 );
 const CLIENTS: &str = concat!(
     "SELECT ",
     client_columns!(),
-    ", (SELECT coalesce(sum(entries), 0) FROM counts WHERE origin = project) \
-       FROM clients ORDER BY number"
+    ", (SELECT coalesce(sum(entries), 0) FROM counts WHERE origin = project), \
+       last_seen_at, last_address, issued_at, expires_at \
+       FROM clients LEFT JOIN tokens AS newest ON client = number \
+       AND NOT EXISTS (SELECT 1 FROM tokens AS later WHERE later.replaces = newest.hash) \
+       ORDER BY number"
 );
 
 /// The identity of the log and its head.
@@ -144,22 +150,24 @@ impl Page {
     }
 }
 
-/// The live client with this token.
+/// The client of this token, if it lives at `now`.
 pub(super) fn authenticate(
     connection: &Connection,
     token: &TokenHash,
-) -> rusqlite::Result<Option<Client>> {
+    now: i64,
+) -> rusqlite::Result<Option<Authenticated>> {
+    let token = token.as_bytes().as_slice();
     connection
         .prepare_cached(BY_TOKEN)?
-        .query_row([token.as_bytes().as_slice()], rows::client)
+        .query_row(params![token, now], rows::authenticated)
         .optional()
 }
 
-/// Every client with the number of its project's entries.
-pub(super) fn clients(connection: &Connection) -> rusqlite::Result<Vec<(Client, u64)>> {
+/// Every client.
+pub(super) fn clients(connection: &Connection) -> rusqlite::Result<Vec<ListedClient>> {
     connection
         .prepare_cached(CLIENTS)?
-        .query_map([], |row| Ok((rows::client(row)?, rows::count(row, 4)?)))?
+        .query_map([], rows::listed_client)?
         .collect()
 }
 

@@ -9,8 +9,8 @@ use rusqlite::{ErrorCode, Row};
 use sha2::{Digest as _, Sha256};
 
 use crate::entry::{Entry, EntryMeta};
-use crate::store::Client;
 use crate::store::error::{Damage, StoreError};
+use crate::store::{Authenticated, Client, ListedClient};
 use crate::types::{Chain, EntryId, EntryType, HubId, Sequence};
 
 /// The columns that [`entry`] reads first, in its order; the hash at the entry comes behind them.
@@ -157,6 +157,26 @@ pub(super) fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
         project: row.get::<_, String>(1)?.parse().map_err(|e| unfit(1, e))?,
         created_at: row.get(2)?,
         revoked_at: row.get(3)?,
+    })
+}
+
+/// A row of [`client_columns`], and behind them the expiry of the token that was shown.
+pub(super) fn authenticated(row: &Row<'_>) -> rusqlite::Result<Authenticated> {
+    Ok(Authenticated {
+        client: client(row)?,
+        expires_at: row.get(4)?,
+    })
+}
+
+/// A row of [`client_columns`], and behind them entries, sighting and the times of a token.
+pub(super) fn listed_client(row: &Row<'_>) -> rusqlite::Result<ListedClient> {
+    Ok(ListedClient {
+        client: client(row)?,
+        entries: count(row, 4)?,
+        last_seen_at: row.get(5)?,
+        last_address: row.get(6)?,
+        issued_at: row.get::<_, Option<i64>>(7)?.unwrap_or(0),
+        expires_at: row.get(8)?,
     })
 }
 

@@ -42,6 +42,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: sql!("0005_admin.sql"),
         compute: None,
     },
+    Migration {
+        sql: sql!("0006_tokens.sql"),
+        compute: None,
+    },
 ];
 
 /// The newest format that is known.

@@ -204,7 +204,7 @@ async fn a_publish_behind_its_client_s_revocation_in_one_group_stores_nothing() 
     let store = Arc::new(SqliteStore::open(&data).unwrap().0);
     let token = crate::secret::ClientToken::random().unwrap();
     let alpha = store
-        .register("alpha".parse().unwrap(), token.hash())
+        .register("alpha".parse().unwrap(), token.hash().into())
         .await
         .unwrap();
     let go = hold(&store).await;
@@ -336,6 +336,11 @@ async fn no_question_that_is_asked_often_scans_the_entries() {
     assert_eq!(
         plan(read::CHAIN_AT).await.unwrap(),
         "SEARCH entries USING INTEGER PRIMARY KEY (rowid<?)"
+    );
+    let by_token = plan(read::BY_TOKEN).await.unwrap();
+    assert!(
+        by_token.contains("SEARCH tokens USING PRIMARY KEY (hash=?)"),
+        "{by_token}"
     );
     assert!(
         plan(write::REVOKED)

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::admin;
 use super::rows::{self, client_columns};
+use super::tokens;
 use crate::entry::EntryDraft;
-use crate::secret::TokenHash;
-use crate::store::Client;
 use crate::store::chain::Fields;
+use crate::store::{Client, NewToken};
 use crate::types::{Chain, ClientId, EntryType, ProjectName, Sequence};
 
 /// The sequence of an id. The hash finds the candidates, the id decides. An older hub may have
@@ -21,13 +21,12 @@ const INSERT: &str = "INSERT INTO entries (sequence, id_hash, id, type, origin, 
 const COUNT: &str = "INSERT INTO counts (origin, type, entries) VALUES (?1, ?2, ?3) \
      ON CONFLICT (origin, type) DO UPDATE SET entries = entries + excluded.entries";
 const TIP: &str = "UPDATE log SET head = ?1, chain = ?2, commits = ?3";
-/// Whether a client's token has been ended. Clients are never removed.
+/// Whether a client has been revoked. Clients are never removed.
 pub(super) const REVOKED: &str =
     "SELECT EXISTS (SELECT 1 FROM clients WHERE id = ?1 AND revoked_at IS NOT NULL)";
 const PROJECT_LIVES: &str =
     "SELECT EXISTS (SELECT 1 FROM clients WHERE project = ?1 AND revoked_at IS NULL)";
-const REGISTER: &str =
-    "INSERT INTO clients (id, project, token_hash, created_at) VALUES (?1, ?2, ?3, ?4)";
+const REGISTER: &str = "INSERT INTO clients (id, project, created_at) VALUES (?1, ?2, ?3)";
 const REVOKE: &str = "UPDATE clients SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 const BY_ID: &str = concat!("SELECT ", client_columns!(), " FROM clients WHERE id = ?1");
 
@@ -43,7 +42,7 @@ pub(super) struct Tip {
 /// How many entries of each origin and type were added.
 pub(super) type Tally = BTreeMap<(String, EntryType), i64>;
 
-/// Whether the token of a client has been ended.
+/// Whether a client has been revoked.
 pub(super) fn is_revoked(connection: &Connection, id: &ClientId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(REVOKED)?
@@ -170,23 +169,28 @@ pub(super) fn register(
     connection: &Connection,
     id: &ClientId,
     project: &ProjectName,
-    token: &TokenHash,
+    token: &NewToken,
     created_at: i64,
 ) -> rusqlite::Result<bool> {
     if project_lives(connection, project)? {
         return Ok(false);
     }
-    let token = token.as_bytes().as_slice();
     connection.prepare_cached(REGISTER)?.execute(params![
         id.as_str(),
         project.as_str(),
-        token,
         created_at
     ])?;
+    tokens::issue(
+        connection,
+        connection.last_insert_rowid(),
+        token,
+        None,
+        created_at,
+    )?;
     Ok(true)
 }
 
-/// Ends the token of a client at `now`, and the open invitations of its project with it; answers
+/// Ends the tokens of a client at `now`, and the open invitations of its project with it; answers
 /// the client. Ended again, it ends no invitation that was made since.
 pub(super) fn revoke(
     connection: &Connection,

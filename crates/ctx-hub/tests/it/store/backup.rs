@@ -112,7 +112,7 @@ async fn backed_up() -> (tempfile::TempDir, Utf8PathBuf) {
     let store = open(&data);
     let token = ctx_hub::secret::ClientToken::random().unwrap();
     let project = "alpha".parse().unwrap();
-    let client = store.register(project, token.hash()).await.unwrap();
+    let client = store.register(project, token.hash().into()).await.unwrap();
     for text in ["one", "two", "three"] {
         let next = draft(text, EntryType::Task, text);
         store.append(&client, vec![next]).await.unwrap();

@@ -4,8 +4,10 @@ use super::*;
 use ctx_hub::secret::ClientToken;
 
 mod registry;
+mod tokens;
 
 pub(super) use registry::*;
+pub(super) use tokens::*;
 
 /// Makes a test of every behaviour here for the store of `$fresh`, a [`Fresh`].
 macro_rules! store_conformance {
@@ -29,6 +31,13 @@ macro_rules! store_conformance {
             a_caller_who_goes_away_harms_nobody,
             a_closed_store_refuses_everything,
             everything_is_there_after_reopening,
+            a_token_lives_until_its_expiry_and_not_longer,
+            a_replaced_token_goes_on_for_the_overlap_and_is_replaced_once,
+            replacing_a_token_never_lets_it_live_longer,
+            a_revocation_ends_every_token_of_the_client,
+            a_token_of_somebody_else_is_not_taken_over,
+            tokens_of_a_client_are_bounded_and_ended_ones_forgotten,
+            who_was_seen_is_kept_and_never_put_back,
         );
     };
     (@each $fresh:expr, $($behaviour:ident,)*) => {
@@ -304,7 +313,7 @@ pub(super) async fn the_head_is_announced_when_something_is_stored_and_only_then
     let token = ClientToken::random().unwrap();
     fresh
         .store
-        .register("alpha".parse().unwrap(), token.hash())
+        .register("alpha".parse().unwrap(), token.hash().into())
         .await
         .unwrap();
     assert!(!head.has_changed().unwrap());

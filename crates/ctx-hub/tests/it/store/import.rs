@@ -92,11 +92,18 @@ async fn an_older_hub_s_entries_clients_and_counter_are_taken_over() {
     assert_eq!(entries[1].timestamp, 1_781_164_800);
     assert_eq!(entries[1].meta.display_name, "Ada");
 
-    let alive = store.authenticate(a.hash()).await.unwrap().unwrap();
+    let alive = store.authenticate(a.hash()).await.unwrap().unwrap().client;
     assert_eq!((alive.id.as_str(), alive.project.as_str()), (ID_A, "old"));
     let hash = ctx_hub::secret::TokenHash::of(b);
     assert_eq!(
-        store.authenticate(hash).await.unwrap().unwrap().id.as_str(),
+        store
+            .authenticate(hash)
+            .await
+            .unwrap()
+            .unwrap()
+            .client
+            .id
+            .as_str(),
         ID_B
     );
     let statistics = store.statistics().await.unwrap();

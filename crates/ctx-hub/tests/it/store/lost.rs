@@ -102,7 +102,7 @@ async fn a_revocation_that_is_lost_with_the_log_is_told_too() {
     let store = open(&running);
     let token = ctx_hub::secret::ClientToken::random().unwrap().hash();
     let project = "alpha".parse().unwrap();
-    let client = store.register(project, token).await.unwrap();
+    let client = store.register(project, token.into()).await.unwrap();
     let before = size(&log_of(&running));
     store.revoke(client.id).await.unwrap();
     let (_dir, left) = copy_of(&running);

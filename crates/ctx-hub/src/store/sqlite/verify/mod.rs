@@ -1,6 +1,7 @@
 //! What is wrong with a data directory. Reads, and never writes.
 
 mod admin;
+mod clients;
 mod folder;
 pub(super) mod open;
 mod report;

@@ -7,7 +7,7 @@ use ctx_config::paths::DataDir;
 use rusqlite::{Connection, Row};
 
 use super::super::marks::Marks;
-use super::super::rows::{self, client_columns, entry_columns, entry_fields};
+use super::super::rows::{self, entry_columns, entry_fields};
 use super::super::{read, schema};
 use super::folder::Kept;
 use super::report::{StoreFindingKind as Kind, StoreProgress, StoreReport};
@@ -39,11 +39,6 @@ const COMMITS_FORMAT: u32 = 3;
 /// The format from which on the admin token's hash and invitations are kept.
 const ADMIN_FORMAT: u32 = 5;
 const COUNTS: &str = "SELECT origin, type, entries FROM counts";
-const CLIENTS: &str = concat!(
-    "SELECT ",
-    client_columns!(),
-    ", length(token_hash), number FROM clients ORDER BY number"
-);
 /// Days of clients that there never were.
 const STRAY_USAGE: &str = "SELECT count(*) FROM usage WHERE client NOT IN (SELECT id FROM clients)";
 /// Length of the hash of a token, in bytes.
@@ -341,34 +336,8 @@ impl Scan<'_> {
         }
     }
 
-    fn clients(&mut self, snapshot: &Connection) {
-        let read = self.each_client(snapshot);
-        if let Err(error) = read.and_then(|()| self.usage(snapshot)) {
-            self.found(
-                Kind::Client,
-                None,
-                format!("clients cannot be read: {error}"),
-            );
-        }
-    }
-
-    fn each_client(&mut self, snapshot: &Connection) -> rusqlite::Result<()> {
-        let mut statement = snapshot.prepare(CLIENTS)?;
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
-            self.report.clients += 1;
-            let number: i64 = row.get(5)?;
-            let fault = match (rows::client(row), row.get::<_, i64>(4)) {
-                (Ok(_), Ok(TOKEN_HASH_BYTES)) => continue,
-                (Ok(client), _) => format!("client {} has no usable token", client.id),
-                (Err(error), _) => format!("client number {number} cannot be used: {error}"),
-            };
-            self.found(Kind::Client, None, fault);
-        }
-        Ok(())
-    }
     /// What clients have stored today belongs to one of them.
-    fn usage(&mut self, snapshot: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn usage(&mut self, snapshot: &Connection) -> rusqlite::Result<()> {
         if !snapshot.table_exists(None, "usage")? {
             return Ok(());
         }

@@ -39,7 +39,7 @@ impl Hub {
         let (store, _) = SqliteStore::open(&self.data).unwrap();
         let token = ClientToken::random().unwrap().hash();
         let client = store
-            .register("alpha".parse().unwrap(), token)
+            .register("alpha".parse().unwrap(), token.into())
             .await
             .unwrap();
         for number in 1..=ENTRIES {
@@ -176,7 +176,7 @@ async fn a_store_that_is_written_to_meanwhile_is_clean_at_every_moment() {
     let lock = hold(&hub);
     let token = ClientToken::random().unwrap().hash();
     let client = store
-        .register("beta".parse().unwrap(), token)
+        .register("beta".parse().unwrap(), token.into())
         .await
         .unwrap();
     for number in 1..=20 {
@@ -293,7 +293,13 @@ async fn counters_and_clients_that_cannot_be_right_are_told() {
         ("UPDATE counts SET entries = 3 WHERE type = 1", Kind::Count),
         ("DELETE FROM counts WHERE type = 1", Kind::Count),
         ("INSERT INTO counts VALUES ('ghost', 1, 4)", Kind::Count),
-        ("UPDATE clients SET token_hash = x'00'", Kind::Client),
+        ("UPDATE tokens SET hash = x'00'", Kind::Client),
+        ("DELETE FROM tokens", Kind::Client),
+        ("UPDATE tokens SET replaces = x'00'", Kind::Client),
+        (
+            "INSERT INTO tokens (hash, client, issued_at) SELECT zeroblob(32), client, 0 FROM tokens",
+            Kind::Client,
+        ),
         ("UPDATE clients SET project = ''", Kind::Client),
         ("UPDATE clients SET id = 'x'", Kind::Client),
         ("INSERT INTO usage VALUES ('ghost', 1, 4)", Kind::Client),

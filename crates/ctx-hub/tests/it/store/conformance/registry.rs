@@ -16,7 +16,9 @@ pub(in crate::store) async fn a_project_is_registered_once_until_its_client_is_r
             let token = ClientToken::random().unwrap();
             (
                 token.hash(),
-                store.register("alpha".parse().unwrap(), token.hash()).await,
+                store
+                    .register("alpha".parse().unwrap(), token.hash().into())
+                    .await,
             )
         }
     };
@@ -44,8 +46,14 @@ pub(in crate::store) async fn a_project_is_registered_once_until_its_client_is_r
     fresh.reopen().await;
     assert_eq!(fresh.store.authenticate(old_token).await.unwrap(), None);
     assert_eq!(
-        fresh.store.authenticate(new_token).await.unwrap(),
-        Some(third)
+        fresh
+            .store
+            .authenticate(new_token)
+            .await
+            .unwrap()
+            .unwrap()
+            .client,
+        third
     );
 }
 
@@ -53,7 +61,7 @@ pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fr
     let token = ClientToken::random().unwrap();
     let registered = fresh
         .store
-        .register("alpha".parse().unwrap(), token.hash())
+        .register("alpha".parse().unwrap(), token.hash().into())
         .await
         .unwrap();
     assert_eq!(
@@ -62,7 +70,8 @@ pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fr
             .authenticate(token.hash())
             .await
             .unwrap()
-            .unwrap(),
+            .unwrap()
+            .client,
         registered
     );
     let other = ClientToken::random().unwrap();
@@ -70,17 +79,21 @@ pub(in crate::store) async fn only_the_token_of_a_live_client_is_known(fresh: Fr
     // One token never stands for two clients.
     let twice = fresh
         .store
-        .register("beta".parse().unwrap(), token.hash())
+        .register("beta".parse().unwrap(), token.hash().into())
         .await;
     assert!(matches!(twice, Err(StoreError::TokenInUse)), "{twice:?}");
     // Asked for again, the registration is answered, and there is one.
-    let again = fresh.store.register("alpha".parse().unwrap(), token.hash());
+    let again = fresh
+        .store
+        .register("alpha".parse().unwrap(), token.hash().into());
     assert_eq!(again.await.unwrap(), registered);
     assert_eq!(fresh.store.clients().await.unwrap().len(), 1);
     fresh.store.revoke(registered.id).await.unwrap();
     assert_eq!(fresh.store.authenticate(token.hash()).await.unwrap(), None);
     // A token that was ended never comes back to life.
-    let again = fresh.store.register("alpha".parse().unwrap(), token.hash());
+    let again = fresh
+        .store
+        .register("alpha".parse().unwrap(), token.hash().into());
     assert!(matches!(again.await, Err(StoreError::TokenInUse)));
 }
 
@@ -88,7 +101,7 @@ pub(in crate::store) async fn a_revoked_client_stores_nothing(mut fresh: Fresh) 
     let token = ClientToken::random().unwrap();
     let alpha = fresh
         .store
-        .register("alpha".parse().unwrap(), token.hash())
+        .register("alpha".parse().unwrap(), token.hash().into())
         .await
         .unwrap();
     let append = |store: &Arc<dyn Store>, text: &str| {
@@ -161,7 +174,7 @@ pub(in crate::store) async fn clients_are_listed_with_their_project_s_entries(fr
         clients.push(
             fresh
                 .store
-                .register(project.parse().unwrap(), token.hash())
+                .register(project.parse().unwrap(), token.hash().into())
                 .await
                 .unwrap(),
         );
@@ -176,7 +189,8 @@ pub(in crate::store) async fn clients_are_listed_with_their_project_s_entries(fr
         .await
         .unwrap()
         .unwrap();
-    let listed = fresh.store.clients().await.unwrap();
+    let listed = fresh.store.clients().await.unwrap().into_iter();
+    let listed: Vec<_> = listed.map(|one| (one.client, one.entries)).collect();
     assert_eq!(
         listed,
         [
@@ -210,7 +224,7 @@ pub(in crate::store) async fn statistics_equal_a_recount(mut fresh: Fresh) {
     let token = ClientToken::random().unwrap();
     fresh
         .store
-        .register("alpha".parse().unwrap(), token.hash())
+        .register("alpha".parse().unwrap(), token.hash().into())
         .await
         .unwrap();
     let before = fresh.store.statistics().await.unwrap();
@@ -246,11 +260,19 @@ pub(in crate::store) async fn a_closed_store_refuses_everything(fresh: Fresh) {
     closed(store.page(query(TypeSet::all())).await.unwrap_err());
     closed(
         store
-            .register("alpha".parse().unwrap(), token.clone())
+            .register("alpha".parse().unwrap(), token.clone().into())
             .await
             .unwrap_err(),
     );
     closed(store.authenticate(token).await.unwrap_err());
+    let other = ClientToken::random().unwrap().hash();
+    closed(
+        store
+            .rotate(other.clone(), other.into(), 0)
+            .await
+            .unwrap_err(),
+    );
+    closed(store.note_seen(Vec::new()).await.unwrap_err());
     closed(store.revoke(client("alpha").id).await.unwrap_err());
     closed(store.clients().await.unwrap_err());
     closed(store.statistics().await.unwrap_err());

@@ -1,4 +1,4 @@
-//! The time, as limits see it.
+//! The time, as limits and tokens see it: tests move it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,8 @@ impl Default for Clock {
 impl Clock {
     /// How long the clock has been running. It never goes back, whatever is done to the time of
     /// the system.
-    pub(super) fn running(&self) -> Duration {
+    #[must_use]
+    pub fn running(&self) -> Duration {
         match &self.0 {
             Source::System(began) => began.elapsed(),
             Source::Manual(clock) => clock.moved(),
@@ -39,7 +40,8 @@ impl Clock {
     }
 
     /// The time of the day, in Unix seconds.
-    pub(super) fn unix(&self) -> i64 {
+    #[must_use]
+    pub fn unix(&self) -> i64 {
         match &self.0 {
             Source::System(_) => jiff::Timestamp::now().as_second(),
             Source::Manual(clock) => {
