@@ -429,7 +429,9 @@ mod tests {
             concat!(
                 r#"{"hub_id":"h","version":"","pid":0,"started_at":0,"addresses":["a:1"],"#,
                 r#""data_dir":"","head":0,"total_entries":0,"connected_clients":0,"#,
-                r#""registered_clients":0,"entries_by_type":{},"entries_by_project":{},"troubles":null}"#
+                r#""registered_clients":0,"entries_by_type":{},"entries_by_project":{},"#,
+                r#""fingerprint":"","encrypted":false,"certificate_expires_at":0,"#,
+                r#""troubles":null,"self_signed":false}"#
             ),
         );
     }

@@ -115,12 +115,12 @@ sections! {
     registration: Registration,
     /// How much of a hub one client, and all of them, may use.
     limits: Limits,
-    /// How a hub logs.
-    log: Log,
     /// With which certificate a hub ends TLS itself.
     tls: TlsSettings,
     /// How large the audit trail may become.
     audit: AuditSettings,
     /// How long what clients prove themselves with is worth something.
     tokens: Tokens,
+    /// How a hub logs.
+    log: Log,
 }
