@@ -136,7 +136,6 @@ impl World {
         self.hub_of(command, "127.0.0.1:0", &data_dir, &[])
     }
 
-    /// The hub that `command` starts, when it is told what to start.
     /// A hub whose start has `more` on its command line.
     pub(crate) fn hub_typed(
         &self,
@@ -150,6 +149,7 @@ impl World {
         self.hub_of(command, address, data_dir, more)
     }
 
+    /// The hub that `command` starts, when it is told what to start.
     fn hub_of(
         &self,
         mut command: Command,
