@@ -58,7 +58,6 @@ fn killed_everywhere(world: &World, target: &Utf8Path, args: &[&str], is_whole: 
             assert_eq!(names(parent).len(), 1, "{:?}", names(parent));
         }
     }
-    println!("{absent} kills before it was there, {there} after");
     assert!(absent > 3 && there > 0, "{absent} {there}");
 }
 

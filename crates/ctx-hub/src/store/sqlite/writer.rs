@@ -221,9 +221,7 @@ impl Writer {
         let mut refused = None;
         for job in group {
             let failed = run_alone(job.as_mut(), &transaction, &mut tip)?;
-            refused = failed
-                .filter(|failure| is_want_of_room(failure))
-                .or(refused);
+            refused = failed.filter(is_want_of_room).or(refused);
         }
         tip.commits += 1;
         write::set_tip(&transaction, tip).map_err(Arc::new)?;

@@ -108,7 +108,7 @@ fn mode(path: &Utf8Path) -> u32 {
 
 /// A store with three entries and a client, and a backup of it.
 async fn backed_up() -> (tempfile::TempDir, Utf8PathBuf) {
-    let (dir, data) = empty_dir();
+    let (_dir, data) = empty_dir();
     let store = open(&data);
     let token = ctx_hub::secret::ClientToken::random().unwrap();
     let project = "alpha".parse().unwrap();
@@ -118,11 +118,10 @@ async fn backed_up() -> (tempfile::TempDir, Utf8PathBuf) {
         store.append(&client, vec![next]).await.unwrap();
     }
     store.close().await.unwrap();
-    let to = data.path().with_extension("backup");
-    back_up(&data, &to).await.unwrap();
-    let at = dir.path().join("backup");
-    std::fs::rename(&to, &at).unwrap();
-    (dir, Utf8PathBuf::from_path_buf(at).unwrap())
+    let (out, elsewhere) = empty_dir();
+    let at = elsewhere.path().join("backup");
+    back_up(&data, &at).await.unwrap();
+    (out, at)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
