@@ -164,9 +164,20 @@ impl AuditReader {
     }
 
     fn next_older(&self) -> Result<Option<files::Older>, AuditError> {
-        let older = files::older(&self.dir)?;
-        let mut next = older.into_iter();
-        Ok(next.find(|part| self.done.is_none_or(|done| part.first > done)))
+        let next = self.listed_next()?;
+        let follows = self.done.map_or(1, |done| done.saturating_add(1));
+        if next.as_ref().is_none_or(|next| next.first == follows) {
+            return Ok(next);
+        }
+        // Something is missing, or was given its name while the directory was listed, which may show
+        // what came after it and not it. Whatever came before what was shown is there by now.
+        self.listed_next()
+    }
+
+    /// The first of the older files, as the directory lists them, that is not done with.
+    fn listed_next(&self) -> Result<Option<files::Older>, AuditError> {
+        let mut older = files::older(&self.dir)?.into_iter();
+        Ok(older.find(|part| self.done.is_none_or(|done| part.first > done)))
     }
 }
 
