@@ -66,7 +66,10 @@ fn at_every_step(project: &Project<'_>, args: &[&str], before: impl Fn()) -> Vec
 #[test]
 fn a_rotation_killed_at_any_step_is_settled_by_the_next_sync() {
     let world = World::in_memory();
-    let hub = hub_with(&world, "[tokens]\noverlap = \"0s\"\n");
+    let hub = hub_with(
+        &world,
+        "[tokens]\noverlap = \"0s\"\n[limits]\nfailures_burst = 1000000\n",
+    );
     let project = world.registered("billing", &hub);
     assert_snapshot!(at_every_step(&project, ROTATE, || {}).join("\n"), @r#"
     os-lock.try 6
@@ -96,7 +99,10 @@ fn a_rotation_killed_at_any_step_is_settled_by_the_next_sync() {
 #[test]
 fn a_sync_that_settles_a_rotation_may_be_killed_at_any_step_of_it_too() {
     let world = World::in_memory();
-    let hub = hub_with(&world, "[tokens]\noverlap = \"0s\"\n");
+    let hub = hub_with(
+        &world,
+        "[tokens]\noverlap = \"0s\"\n[limits]\nfailures_burst = 1000000\n",
+    );
     let project = world.registered("billing", &hub);
     for left_at in ["rotation.saved", "rotation.answered"] {
         let broken_off = || assert!(is_killed(&project, ROTATE, left_at, 1));
@@ -111,7 +117,10 @@ fn a_sync_that_settles_a_rotation_may_be_killed_at_any_step_of_it_too() {
 fn a_hub_killed_while_it_stores_a_rotation_leaves_a_token_that_works() {
     let world = World::in_memory();
     let data = world.root().join("hub-of-the-test");
-    let hub = hub_with(&world, "[tokens]\noverlap = \"0s\"\n");
+    let hub = hub_with(
+        &world,
+        "[tokens]\noverlap = \"0s\"\n[limits]\nfailures_burst = 1000000\n",
+    );
     let project = world.registered("billing", &hub);
     let address = hub.address.clone();
     hub.stop(&world);

@@ -119,8 +119,8 @@ sections! {
     tls: TlsSettings,
     /// How large the audit trail may become.
     audit: AuditSettings,
-    /// How long what clients prove themselves with is worth something.
-    tokens: Tokens,
     /// How a hub logs.
     log: Log,
+    /// How long what clients prove themselves with is worth something.
+    tokens: Tokens,
 }

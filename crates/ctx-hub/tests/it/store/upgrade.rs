@@ -108,9 +108,9 @@ async fn tokens_of_before_go_on_without_an_expiry_and_revoked_ones_stay_revoked(
         [(10, Some(20), None), (20, None, None), (30, None, None)]
     );
     // The names of live clients are taken, and their tokens can be replaced.
-    let taken = store.register("beta".parse().unwrap(), tokens[0].hash().into());
-    assert!(matches!(taken.await, Err(StoreError::ProjectExists { .. })));
     let new = ClientToken::random().unwrap();
+    let taken = store.register("beta".parse().unwrap(), new.hash().into());
+    assert!(matches!(taken.await, Err(StoreError::ProjectExists { .. })));
     store
         .rotate(tokens[2].hash(), new.hash().into(), i64::MAX)
         .await
