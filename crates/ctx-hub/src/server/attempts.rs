@@ -16,7 +16,7 @@
 //! forgotten that owe least. What proved itself is bounded by the registered clients.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use super::audit::{self, Event};
 use super::bucket::{Buckets, Over, Rate};
 use super::settings::Limits;
 use super::status;
+use super::subscriber::subscriber;
 use crate::clock::Clock;
 use crate::secret::TokenHash;
 
@@ -171,15 +172,9 @@ fn is_failure(error: &Status) -> bool {
     matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
-/// What counts as one address: hosts are given a whole /64 of IPv6.
+/// What counts as one address.
 fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            Ipv6Addr::from(prefix).into()
-        }
-    }
+    subscriber(address).addr()
 }
 
 #[cfg(test)]

@@ -4,13 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::incidents::Incident;
-
-/// Bits of an IPv6 address that tell one subscriber from another: whoever has one address has the
-/// others of its network, too.
-const IPV6_SUBSCRIBER: u8 = 64;
+use super::subscriber::subscriber;
 
 /// Counts the connections of one door.
 #[derive(Clone, Debug)]
@@ -95,17 +92,6 @@ impl Drop for Place {
             if *of_one == 0 {
                 open.of.remove(&network);
             }
-        }
-    }
-}
-
-/// The network that stands for whoever has `address`.
-pub(super) fn subscriber(address: IpAddr) -> IpNet {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpNet::V4(Ipv4Net::from(address)),
-        IpAddr::V6(address) => {
-            let network = Ipv6Net::new(address, IPV6_SUBSCRIBER);
-            IpNet::V6(network.map_or_else(|_| Ipv6Net::from(address), |network| network.trunc()))
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `incoming` | accepts connections, at the address of the hub and on the admin socket |
 //! | `connection` | serves one connection, from its handshake to its end |
 //! | `peer` | says who is at the other end |
+//! | `subscriber` | says what counts as one address |
 //! | `gate` | counts connections, and lets in no more than there is room for |
 //! | `activity` | closes connections that are silent, or whose peer does not read |
 //! | `message`, `receiving` | bound how long a message takes to arrive, and what all of them take |
@@ -74,6 +75,7 @@ pub mod settings;
 mod shared;
 mod status;
 mod streams;
+mod subscriber;
 mod tls;
 mod token;
 mod tokens;

@@ -3,10 +3,10 @@
 use ctx_config::limits;
 use http::HeaderMap;
 
-use super::gate::subscriber;
 use super::payer::Payer;
 use super::peer::Peer;
 use super::pot::{Held, Pot};
+use super::subscriber::subscriber;
 use crate::types::ClientId;
 
 /// What may be on its way into this hub at a time. Strangers have a purse of their own: they cannot

@@ -3,12 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use ctx_config::limits;
+use ipnet::IpNet;
 
 use super::line::AuditRecord;
+use crate::server::subscriber::subscriber;
 
 /// What is counted at the moment.
 #[derive(Debug, Default)]
@@ -93,15 +95,12 @@ fn summary(suppressed: u64, name: String) -> AuditRecord {
     }
 }
 
-/// What is counted together: an IPv4 address, or the /64 that one host of IPv6 usually has.
+/// What is counted together, as it is written: the network of whoever has one address.
 fn network(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
+    match address.map(subscriber) {
         None => String::new(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
+        Some(IpNet::V4(network)) => network.addr().to_string(),
+        Some(IpNet::V6(network)) => network.to_string(),
     }
 }
 
