@@ -26,6 +26,8 @@ use super::world::Project;
 const ENDS: [i32; 2] = [1, 7];
 /// The same, or busy: a lock that says nothing of its holder is held.
 const LOCK_ENDS: [i32; 3] = [1, BUSY, 7];
+/// The same, or a directory that cannot be used: a link in place of a file is refused unread.
+const LINK_ENDS: [i32; 4] = [1, 2, BUSY, 7];
 const BUSY: i32 = 3;
 const DAMAGED: i32 = 7;
 const SYNC_ENDS: [i32; 6] = [0, 1, 4, 5, 6, 7];
@@ -165,9 +167,10 @@ impl<'a> Scene<'a> {
         episode.tally.faults += 1;
         let said = match self.stage.hub.try_start()? {
             Start::Ended(ended) => {
-                let ends = match name == HUB_LOCK {
-                    true => LOCK_ENDS.as_slice(),
-                    false => &ENDS,
+                let ends = match damage {
+                    Damage::Link => LINK_ENDS.as_slice(),
+                    _ if name == HUB_LOCK => &LOCK_ENDS,
+                    _ => &ENDS,
                 };
                 let ended = ended.expect_codes(ends)?;
                 if ended.code == Some(BUSY) {

@@ -5,7 +5,7 @@
 //!
 //! **What is not on record does not happen.** The line of a call is handed to the operating system
 //! before its answer leaves; what changes who may do what is announced by a line of its own before
-//! it is changed ([`Audited`]). While no line can be written, calls are refused before they do
+//! it is changed (`Audited`). While no line can be written, calls are refused before they do
 //! anything, except that an operator on the admin socket may ask how the hub is, and stop it.
 //!
 //! | module | does |
