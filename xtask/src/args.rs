@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 
-use crate::torture;
+use crate::{bench, torture};
 
 /// The maintainers' commands.
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     },
     /// Kill, cut off and damage the real binary, and compare what is left
     Torture(torture::Options),
+    /// Measure the release program beside the disk and the wire that it runs on
+    Bench(bench::Options),
     /// Run a Python gRPC client, generated from hub.proto, against the hub
     Peer,
 }

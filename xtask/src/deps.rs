@@ -22,7 +22,8 @@ const LOCK: &str = "Cargo.lock";
 const TEST_ONLY: &str = "failpoints";
 
 /// Which crates of the workspace each crate may use.
-const MAY_USE: [(&str, &[&str]); 5] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
+    ("ctx-bench", &["ctx-config", "ctx-hub", "ctx-io"]),
     ("ctx-config", &[]),
     ("ctx-io", &[]),
     ("ctx-hub", &["ctx-config", "ctx-io"]),

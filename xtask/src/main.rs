@@ -5,6 +5,7 @@
 //! runs when they do not build.
 
 mod args;
+mod bench;
 mod cargo;
 mod ci;
 mod codegen;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
 fn dispatch(root: &Utf8Path, command: Command) -> Result<bool, CheckError> {
     let findings = match command {
         Command::Ci => return ci::run(root),
+        Command::Bench(options) => return bench::run(root, &options),
         Command::Torture(options) => return torture::run(root, &options),
         Command::Test => return test::run(root).map(|report| report.print()),
         Command::Codegen { check: false } => return codegen::write(root).map(|()| true),

@@ -13,8 +13,8 @@ use crate::run;
 
 /// With failpoints, `list` in this variable prints the names of the steps.
 const VARIABLE: &str = "CTX_FAILPOINTS";
-/// The example of `ctx-hub` that puts load on a hub.
-const LOAD: &str = "load";
+/// The program that measures, and that puts load on a hub.
+const BENCH: &str = "ctx-bench";
 /// The folder of the copies in the target directory.
 const COPIES: &str = "xtask";
 
@@ -50,10 +50,9 @@ pub(crate) fn build(root: &Utf8Path, kind: Kind) -> Result<Utf8PathBuf, CheckErr
     Ok(copy)
 }
 
-/// Builds the program that puts load on a hub, and says where it is.
-pub(crate) fn load(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
-    let what = ["--package", "ctx-hub", "--example", LOAD];
-    compile(root, LOAD, &what, release)
+/// Builds the program that measures and puts load on a hub, and says where it is.
+pub(crate) fn bench(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, CheckError> {
+    compile(root, BENCH, &["--package", BENCH], release)
 }
 
 /// Builds `what` and says where the target `name` of it is.

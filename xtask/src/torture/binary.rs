@@ -80,7 +80,7 @@ impl Programs {
     }
 
     fn beside_load(&self) -> Result<Program, CheckError> {
-        let load = Some(program::load(&self.root, self.release)?);
+        let load = Some(program::bench(&self.root, self.release)?);
         Ok(Program {
             load,
             ..self.plain()?

@@ -23,7 +23,7 @@ pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
         return Err(Trouble::Broken("there is no program for load".to_owned()));
     };
     let mut command = Command::new(program);
-    command.args(["--hub", episode.world.program().as_str()]);
+    command.args(["load", "--hub", episode.world.program().as_str()]);
     if episode.limits.short {
         command.arg("--small");
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::publisher::Burst;
 use crate::hub::Usage;
-use crate::publisher::Burst;
 
 /// Everything that was measured and found.
 #[derive(Debug, Default, Serialize)]

@@ -5,19 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use ctx_hub::wire::method::REGISTER;
-use serde::Deserialize;
-use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
+use super::figures::{Figures, Listeners, Phase};
+use super::listener::{self, Listener, Manner};
+use super::plan::Plan;
+use super::publisher;
+use super::scene::{Pace, Scene};
 use crate::Failure;
-use crate::figures::{Figures, Listeners, Phase};
 use crate::hub::Hub;
-use crate::link::Link;
-use crate::listener::{self, Listener, Manner};
-use crate::plan::Plan;
-use crate::publisher;
-use crate::scene::{Pace, Scene};
 
 /// Memory that the hub may take besides what its listeners cost, in KiB.
 const BOUND_KIB: u64 = 256 * 1024;
@@ -58,11 +54,6 @@ struct Stage<'a> {
     since: Instant,
 }
 
-#[derive(Deserialize)]
-struct Registered {
-    client_token: String,
-}
-
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, hub: Hub) -> Result<Self, Failure> {
         let publishers = Builder::new_current_thread().enable_all().build()?;
@@ -70,7 +61,7 @@ impl<'a> Stage<'a> {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let token = publishers.block_on(register(&hub))?;
+        let token = publishers.block_on(hub.register("load"))?;
         let scene = Arc::new(Scene::new(hub.address(), token, plan.listeners));
         let mut figures = Figures {
             publishers: plan.publishers,
@@ -273,12 +264,4 @@ impl<'a> Stage<'a> {
             self.figures.violations.push(said);
         }
     }
-}
-
-/// Registers a project and answers its token.
-async fn register(hub: &Hub) -> Result<String, Failure> {
-    let link = Link::dial(hub.address(), 65_535, None).await?;
-    let message = json!({ "admin_token": hub.admin_token()?, "project_name": "load" });
-    let answer = link.ask(REGISTER, "", message.to_string()).await?;
-    Ok(serde_json::from_slice::<Registered>(&answer)?.client_token)
 }

@@ -1,4 +1,4 @@
-//! The hub under load: a process of its own, and what the kernel says of it.
+//! A hub that is measured: a process of its own, and what the kernel says of it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
-use rustix::process::{Pid, Signal, kill_process};
+use ctx_hub::wire::method::REGISTER;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::Failure;
+use crate::link::Link;
 
 /// What one client or one address may do is not what is measured: a few of them stand for many.
 const NO_LIMITS: &[u8] = b"[limits]\nentries_per_second = 0\nbytes_per_second = 0\n\
@@ -21,6 +24,7 @@ const NO_LIMITS: &[u8] = b"[limits]\nentries_per_second = 0\nbytes_per_second = 
 const STOP: Duration = Duration::from_secs(60);
 
 /// A hub that serves. It is killed when this is dropped.
+#[derive(Debug)]
 pub(crate) struct Hub {
     child: Child,
     address: SocketAddr,
@@ -32,6 +36,12 @@ pub(crate) struct Hub {
 #[derive(Deserialize)]
 struct Started {
     address: SocketAddr,
+}
+
+/// What it answers to who registers.
+#[derive(Deserialize)]
+struct Registered {
+    client_token: String,
 }
 
 /// What the kernel counts of it.
@@ -46,12 +56,15 @@ pub(crate) struct Usage {
 }
 
 impl Hub {
-    /// Starts `program` as a hub that keeps everything in `dir`.
+    /// Starts `program` as a hub that keeps everything in `dir`, where a hub may have been before,
+    /// and returns when it listens.
     pub(crate) fn start(program: &Utf8Path, dir: &Utf8Path) -> Result<Self, Failure> {
-        let data = DataDir::new(dir.join("data"));
+        let data = Self::data_dir(dir);
         let said = dir.join("hub.stderr");
         let limits = dir.join("no-limits.toml");
-        fs_err::File::create_new(&limits)?.write_all(NO_LIMITS)?;
+        if !limits.exists() {
+            fs_err::File::create_new(&limits)?.write_all(NO_LIMITS)?;
+        }
         let mut child = Command::new(program)
             .args(["hub", "start", "--bind", "127.0.0.1:0", "--json"])
             .args(["--data-dir", data.path().as_str()])
@@ -60,7 +73,7 @@ impl Hub {
             .env(ctx_config::env::HOME, dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(fs_err::File::create_new(&said)?.into_file())
+            .stderr(append(&said)?)
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
         let mut line = String::new();
@@ -80,9 +93,22 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Where a hub in `dir` keeps its data.
+    pub(crate) fn data_dir(dir: &Utf8Path) -> DataDir {
+        DataDir::new(dir.join("data"))
+    }
+
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Registers `project`, and answers its token.
+    pub(crate) async fn register(&self, project: &str) -> Result<String, Failure> {
+        let link = Link::dial(self.address, 65_535, None).await?;
+        let message = json!({ "admin_token": self.admin_token()?, "project_name": project });
+        let answer = link.ask(REGISTER, "", message.to_string()).await?;
+        Ok(serde_json::from_slice::<Registered>(&answer)?.client_token)
     }
 
     /// What registers projects.
@@ -152,4 +178,21 @@ fn cpu(pid: u32) -> Duration {
     let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
     let second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_millis(ticks.saturating_mul(1_000) / second)
+}
+
+/// A file that is written on at its end.
+fn append(path: &Utf8Path) -> Result<std::fs::File, Failure> {
+    let mut options = fs_err::OpenOptions::new();
+    Ok(options.append(true).create(true).open(path)?.into_file())
+}
+
+/// Raises the number of files that this process and its children may open to the hard limit.
+pub(crate) fn raise_file_limit() -> Result<u64, Failure> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(maximum.unwrap_or(u64::MAX))
 }

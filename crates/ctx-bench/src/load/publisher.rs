@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use super::plan::Plan;
+use super::scene::Scene;
 use crate::Failure;
 use crate::link::Link;
-use crate::plan::Plan;
-use crate::scene::Scene;
 
 /// Every so many entries are published once more after they were acknowledged.
 const AGAIN: usize = 8;

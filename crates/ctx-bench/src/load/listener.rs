@@ -7,9 +7,9 @@ use std::time::Duration;
 use ctx_hub::wire::method::LISTEN;
 use tokio::sync::watch;
 
+use super::scene::{Pace, Scene};
 use crate::Failure;
 use crate::link::{Link, Messages};
-use crate::scene::{Pace, Scene};
 
 /// Bytes of a stream that the hub may send before they are read.
 const WINDOW: u32 = 16 * 1024;

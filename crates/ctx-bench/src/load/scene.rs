@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::ledger::Ledger;
+use super::ledger::Ledger;
 
 /// Connections that are being opened at a time.
 const OPENING: usize = 64;

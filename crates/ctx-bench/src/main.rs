@@ -1,0 +1,40 @@
+//! What `ctx` costs, beside the disk and the wire that it runs on.
+//!
+//! `cargo xtask bench` builds the release program and runs `ctx-bench table` with it; `cargo xtask
+//! torture --only load` runs `ctx-bench load`. Figures go to standard output, progress to standard
+//! error. The exit code is 1 when something could not be measured or a promise was broken, and 2
+//! when the program was called wrongly.
+
+mod args;
+mod bench;
+mod child;
+mod entries;
+mod hub;
+mod link;
+mod load;
+mod plot;
+mod project;
+mod rows;
+mod samples;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+/// What can go wrong with the program itself.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Table(options) => table::run(&options),
+        Command::Load(options) => load::run(&options),
+        Command::Child { command } => child::run(&command),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,13 @@
+//! The rows of the table: each measures a figure beside its limit, in one run.
+
+mod nothing_new;
+
+use crate::Failure;
+use crate::bench::Bench;
+use crate::table::Report;
+
+/// Measures one or more rows and adds them to the report.
+pub(crate) type Measure = fn(&mut Bench, &mut Report) -> Result<(), Failure>;
+
+/// Every measurement under the name that `--only` takes, in the order of the table.
+pub(crate) const ALL: &[(&str, Measure)] = &[("nothing-new", nothing_new::measure)];
