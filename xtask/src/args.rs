@@ -60,6 +60,12 @@ pub(crate) enum Command {
     Torture(torture::Options),
     /// Measure the release program beside the disk and the wire that it runs on
     Bench(bench::Options),
+    /// Count the instructions of the hottest paths, and compare them with those that are kept
+    Count {
+        /// Keep what is counted instead of comparing it
+        #[arg(long)]
+        fix: bool,
+    },
     /// Run a Python gRPC client, generated from hub.proto, against the hub
     Peer,
 }

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 
 use crate::error::CheckError;
 use crate::finding::{self, Finding};
-use crate::{cargo, codegen, deps, drift, peer, specs, test, tidy, torture};
+use crate::{cargo, codegen, count, deps, drift, peer, specs, test, tidy, torture};
 
 /// One step: a check under its name.
 type Step = (
@@ -25,7 +25,8 @@ const BEFORE: [Step; 6] = [
 ];
 
 /// The steps after the tests.
-const AFTER: [Step; 3] = [
+const AFTER: [Step; 4] = [
+    ("count", count::check),
     ("doc", cargo::doc),
     ("drift", drift::check),
     ("peer", peer::check),

@@ -10,6 +10,7 @@ mod cargo;
 mod ci;
 mod codegen;
 mod consts;
+mod count;
 mod deps;
 mod drift;
 mod error;
@@ -61,6 +62,7 @@ fn dispatch(root: &Utf8Path, command: Command) -> Result<bool, CheckError> {
         Command::Advisories { db } => {
             return supply::advisories::write(root, db.as_deref()).map(|()| true);
         }
+        Command::Count { fix: true } => return count::fix(root).map(|()| true),
         Command::Drift { fix: true } => return drift::cli::fix(root).map(|()| true),
         Command::Fmt => cargo::fmt(root)?,
         Command::Clippy => cargo::clippy(root)?,
@@ -70,6 +72,7 @@ fn dispatch(root: &Utf8Path, command: Command) -> Result<bool, CheckError> {
         Command::Specs => specs::check(root)?,
         Command::Drift { fix: false } => drift::check(root)?,
         Command::Codegen { check: true } => codegen::check(root)?,
+        Command::Count { fix: false } => count::check(root)?,
         Command::Peer => peer::check(root)?,
     };
     Ok(report(findings))

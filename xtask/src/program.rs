@@ -15,6 +15,8 @@ use crate::run;
 const VARIABLE: &str = "CTX_FAILPOINTS";
 /// The program that measures, and that puts load on a hub.
 const BENCH: &str = "ctx-bench";
+/// The profile that paths are counted with.
+const COUNT: &str = "count";
 /// The folder of the copies in the target directory.
 const COPIES: &str = "xtask";
 
@@ -55,19 +57,30 @@ pub(crate) fn bench(root: &Utf8Path, release: bool) -> Result<Utf8PathBuf, Check
     compile(root, BENCH, &["--package", BENCH], release)
 }
 
-/// Builds `what` and says where the target `name` of it is.
+/// Builds the program whose hot paths are counted, optimized but quickly, and says where it is.
+pub(crate) fn counted(root: &Utf8Path) -> Result<Utf8PathBuf, CheckError> {
+    build_target(root, BENCH, &["--package", BENCH, "--profile", COUNT])
+}
+
+/// Builds `what`, as it is shipped or for tests, and says where the target `name` of it is.
 fn compile(
     root: &Utf8Path,
     name: &str,
     what: &[&str],
     release: bool,
 ) -> Result<Utf8PathBuf, CheckError> {
+    let mut what = what.to_vec();
+    if release {
+        what.push("--release");
+    }
+    build_target(root, name, &what)
+}
+
+/// Builds `what` and says where the target `name` of it is.
+fn build_target(root: &Utf8Path, name: &str, what: &[&str]) -> Result<Utf8PathBuf, CheckError> {
     let mut command = run::cargo(root);
     command.args(["build", "--quiet"]).args(what);
     command.arg("--message-format=json-render-diagnostics");
-    if release {
-        command.arg("--release");
-    }
     let output = run::capture(&mut command)?;
     let mut built = None;
     for message in cargo_metadata::Message::parse_stream(output.as_bytes()) {

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 
+use crate::count::HotPath;
 use crate::load;
 
 /// Measures ctx beside the disk and the wire that it runs on, and puts load on a hub.
@@ -21,6 +22,14 @@ pub(crate) enum Command {
     Table(Table),
     /// Put thousands of listeners and hundreds of publishers on a hub, and compare what each was given
     Load(load::Options),
+    /// Run a hot path so many times, for a tool that counts instructions
+    Count {
+        /// What is run
+        path: HotPath,
+        /// How many times
+        #[arg(long, value_name = "N")]
+        rounds: u64,
+    },
     /// Run one program to its end, then print how long it took and the most memory it had
     #[command(hide = true)]
     Child {

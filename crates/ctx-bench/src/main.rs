@@ -1,13 +1,14 @@
 //! What `ctx` costs, beside the disk and the wire that it runs on.
 //!
 //! `cargo xtask bench` builds the release program and runs `ctx-bench table` with it; `cargo xtask
-//! torture --only load` runs `ctx-bench load`. Figures go to standard output, progress to standard
+//! torture --only load` runs `ctx-bench load`; `cargo xtask count` runs `ctx-bench count`. Figures go to standard output, progress to standard
 //! error. The exit code is 1 when something could not be measured or a promise was broken, and 2
 //! when the program was called wrongly.
 
 mod args;
 mod bench;
 mod child;
+mod count;
 mod entries;
 mod hub;
 mod link;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Table(options) => table::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Count { path, rounds } => count::run(path, rounds),
         Command::Child { command } => child::run(&command),
     };
     done.unwrap_or_else(|error| {
