@@ -10,6 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::Failure;
+use crate::args::Table;
 use crate::entries;
 use crate::hub::Hub;
 use crate::project::Project;
@@ -21,6 +22,7 @@ pub(crate) const CONTENT: usize = 700;
 #[derive(Debug)]
 pub(crate) struct Bench {
     ctx: Utf8PathBuf,
+    workspace: Option<Utf8PathBuf>,
     quick: bool,
     temp: TempDir,
     /// Data directories with so many entries, which rows copy.
@@ -36,15 +38,21 @@ pub(crate) struct OwnHub {
 }
 
 impl Bench {
-    /// Measures `ctx`, and keeps everything in a folder in `dir`, which is removed in the end.
-    pub(crate) fn new(ctx: &Utf8Path, dir: &Utf8Path, quick: bool) -> Result<Self, Failure> {
-        fs_err::create_dir_all(dir)?;
+    /// Measures what `options` name, and keeps everything in a folder that is removed in the end.
+    pub(crate) fn new(options: &Table) -> Result<Self, Failure> {
+        fs_err::create_dir_all(&options.dir)?;
         Ok(Self {
-            ctx: ctx.canonicalize_utf8()?,
-            quick,
-            temp: tempfile::tempdir_in(dir.canonicalize_utf8()?)?,
+            ctx: options.ctx.canonicalize_utf8()?,
+            workspace: options.workspace.clone(),
+            quick: options.quick,
+            temp: tempfile::tempdir_in(options.dir.canonicalize_utf8()?)?,
             made: BTreeMap::new(),
         })
+    }
+
+    /// The workspace, when there is one and time to build it.
+    pub(crate) fn workspace_to_build(&self) -> Option<&Utf8Path> {
+        self.workspace.as_deref().filter(|_| !self.quick)
     }
 
     /// The program that is measured.

@@ -31,7 +31,7 @@ pub(crate) struct Row {
     met: Option<bool>,
     /// What the limit is.
     #[serde(skip)]
-    against: &'static str,
+    against: String,
 }
 
 impl Row {
@@ -45,15 +45,21 @@ impl Row {
             ratio: None,
             target: None,
             met: None,
-            against: "",
+            against: String::new(),
         }
     }
 
     /// Names the limit: what it is, and how much, in the unit of the figure.
-    pub(crate) fn against(mut self, against: &'static str, limit: f64) -> Self {
-        self.against = against;
+    pub(crate) fn against(mut self, against: &str, limit: f64) -> Self {
+        self.against = against.to_owned();
         self.limit = Some(limit);
         self.ratio = Some(self.figure / limit);
+        self
+    }
+
+    /// Says more of a figure that is only told, in the place of what it is measured against.
+    pub(crate) fn described(mut self, description: &str) -> Self {
+        self.against = description.to_owned();
         self
     }
 
@@ -80,7 +86,7 @@ impl Row {
         [
             self.name.clone(),
             format!("{} {}", number(self.figure), self.unit),
-            self.against.to_owned(),
+            self.against.clone(),
             limit.unwrap_or_default(),
             self.ratio
                 .map(|ratio| format!("{ratio:.2}"))
@@ -138,7 +144,7 @@ impl Report {
 /// others from it.
 pub(crate) fn run(options: &Table) -> Result<ExitCode, Failure> {
     let chosen = chosen(&options.only)?;
-    let mut bench = Bench::new(&options.ctx, &options.dir, options.quick)?;
+    let mut bench = Bench::new(options)?;
     let mut report = Report::default();
     for (name, measure) in chosen {
         let since = Instant::now();

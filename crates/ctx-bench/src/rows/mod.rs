@@ -1,5 +1,6 @@
 //! The rows of the table: each measures a figure beside its limit, in one run.
 
+mod build;
 mod nothing_new;
 
 use crate::Failure;
@@ -10,4 +11,7 @@ use crate::table::Report;
 pub(crate) type Measure = fn(&mut Bench, &mut Report) -> Result<(), Failure>;
 
 /// Every measurement under the name that `--only` takes, in the order of the table.
-pub(crate) const ALL: &[(&str, Measure)] = &[("nothing-new", nothing_new::measure)];
+pub(crate) const ALL: &[(&str, Measure)] = &[
+    ("nothing-new", nothing_new::measure),
+    ("build", build::measure),
+];
