@@ -4,6 +4,11 @@
 //! torture --only load` runs `ctx-bench load`; `cargo xtask count` runs `ctx-bench count`. Figures go to standard output, progress to standard
 //! error. The exit code is 1 when something could not be measured or a promise was broken, and 2
 //! when the program was called wrongly.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing figures is what this program is for"
+)]
 
 mod args;
 mod bench;
