@@ -74,7 +74,7 @@ fn draw_panel(
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(56)
-        .build_cartesian_2d((least..most).log_scale(), 0.0..top * 1.15)?;
+        .build_cartesian_2d((least..most).log_scale(), 0.0..top * 1.1)?;
     chart
         .configure_mesh()
         .x_desc(panel.x)
@@ -93,9 +93,12 @@ fn draw_panel(
             .label(line.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
     }
+    if panel.lines.len() < 2 {
+        return Ok(());
+    }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.8))
         .draw()?;
     Ok(())

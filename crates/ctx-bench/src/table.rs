@@ -1,6 +1,8 @@
 //! The table: measured row by row, printed, and written as JSON, as Markdown and as a plot.
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -189,7 +191,9 @@ fn chosen(only: &[String]) -> Result<Vec<(&'static str, rows::Measure)>, Failure
 /// Replaces a file of ours by `text`.
 fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Utf8Path::new(".")))?;
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(ctx_config::paths::SHARED_FILE_MODE))
+        .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))?;
     file.write_all(text.as_bytes())?;
     file.persist(path)?;
     Ok(())
