@@ -1,6 +1,8 @@
 //! The rows of the table: each measures a figure beside its limit, in one run.
 
 mod build;
+mod contention;
+mod lock;
 mod nothing_new;
 
 use crate::Failure;
@@ -13,5 +15,7 @@ pub(crate) type Measure = fn(&mut Bench, &mut Report) -> Result<(), Failure>;
 /// Every measurement under the name that `--only` takes, in the order of the table.
 pub(crate) const ALL: &[(&str, Measure)] = &[
     ("nothing-new", nothing_new::measure),
+    ("lock", lock::measure),
+    ("contention", contention::measure),
     ("build", build::measure),
 ];
