@@ -116,7 +116,7 @@ pub const RECONNECT_LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub const LISTEN_LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// Entries that a sync applies and commits together.
-pub const SYNC_CHUNK_ENTRIES: usize = 512;
+pub const SYNC_CHUNK_ENTRIES: usize = 8_192;
 
 /// Bytes of content that a sync applies and commits together.
 pub const SYNC_CHUNK_BYTES: usize = 4_194_304;
@@ -149,6 +149,16 @@ pub const PAGE_ENTRIES: usize = 256;
 /// Bytes of content that the hub reads from its store at a time for one stream; at least one entry
 /// is always read. A client that does not read costs so much.
 pub const PAGE_BYTES: usize = 65_536;
+
+/// Streams that are far behind and take long pages, and read one ahead of what they send; others get
+/// short ones until one of these has caught up.
+pub const LONG_PAGE_STREAMS: usize = 16;
+
+/// Entries of a long page.
+pub const LONG_PAGE_ENTRIES: usize = 4_096;
+
+/// Bytes of content of a long page; at least one entry is always read.
+pub const LONG_PAGE_BYTES: usize = 524_288;
 
 /// Memory for the newest entries, which listeners that keep up are sent without a look at the
 /// store, in bytes.

@@ -22,6 +22,7 @@ mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod lifetime;
+mod scan;
 pub mod secret;
 pub mod types;
 pub mod wire;

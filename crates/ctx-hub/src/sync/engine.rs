@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ctx_config::limits;
 use ctx_config::paths::ContextDir;
+use futures_util::FutureExt as _;
+use futures_util::future::try_join;
 
 use super::error::{SyncError, SyncErrorKind};
 use super::plan::{Batch, Pull, pulls};
@@ -24,7 +26,8 @@ pub(super) type Listener<'a> = &'a mut (dyn FnMut(SyncEvent) + Send);
 /// every entry once, in order.
 ///
 /// Entries are committed in chunks of at most [`limits::SYNC_CHUNK_ENTRIES`] entries and about
-/// [`limits::SYNC_CHUNK_BYTES`] bytes, so memory does not grow with what there is to fetch. A stream
+/// [`limits::SYNC_CHUNK_BYTES`] bytes, and the next chunk is fetched while one is committed, so
+/// memory does not grow with what there is to fetch. A stream
 /// that breaks is resumed from what was committed, [`limits::RETRY_ATTEMPTS`] times without
 /// progress; what was committed stays, whatever happens then. Files are written on the runtime's
 /// blocking threads. A future that is dropped releases the lock as soon as the append under way,
@@ -246,8 +249,9 @@ impl<S: Source> Run<'_, '_, S> {
         pull: &Pull,
         after: &mut Sequence,
     ) -> Result<(SyncSession, Option<ClientError>), SyncError> {
+        let mut chunk = gather(&mut stream).await;
         loop {
-            let (entries, then) = gather(&mut stream).await;
+            let (entries, then) = chunk;
             let last = entries.last().map_or(*after, |entry| entry.sequence);
             let ended = matches!(then, Then::End);
             let HubIdentity { head, chain, .. } = *stream.identity();
@@ -258,12 +262,17 @@ impl<S: Source> Run<'_, '_, S> {
                 complete_to: head.filter(|_| ended),
                 chain,
             };
-            session = self.apply(session, batch).await?;
             *after = last;
+            let applied = self.apply(session, batch);
             match then {
-                Then::More => {}
-                Then::End => return Ok((session, None)),
-                Then::Broke(error) => return Ok((session, Some(error))),
+                // The next chunk arrives while this one is written. It is not touched before this
+                // one is committed, and what fails here does not wait for it.
+                Then::More => {
+                    let next = gather(&mut stream).map(Ok);
+                    (session, chunk) = try_join(applied, next).await?;
+                }
+                Then::End => return Ok((applied.await?, None)),
+                Then::Broke(error) => return Ok((applied.await?, Some(error))),
             }
         }
     }

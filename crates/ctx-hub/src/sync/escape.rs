@@ -4,10 +4,16 @@
 //! number always stands there, which Markdown reads as "not special". A NUL becomes U+2400 behind
 //! an even number, a real U+2400 keeps itself behind an odd one. Everything else stays as it is.
 
+use crate::scan::plain_length;
+
 /// Opens an HTML comment, and so might open one of ours.
 const COMMENT: &str = "<!--";
 /// Stands for NUL, which would make a text file look like a binary one.
 const NUL_SIGN: char = '\u{2400}';
+/// The bytes that something to be looked at begins with in the middle of a line, besides those less
+/// than a space. (The breaks of two and three bytes and [`NUL_SIGN`] begin with the last two, which
+/// stand nowhere else in UTF-8 but at the beginning of a character.)
+const MARKS: [u8; 4] = [b'\\', b'<', 0xc2, 0xe2];
 
 /// Whether some reader starts a new line after `c`.
 pub(super) fn is_break(c: char) -> bool {
@@ -40,24 +46,30 @@ fn is_rule(rest: &str) -> bool {
         .all(|c| c == mark || is_blank(c))
 }
 
-/// Whether nothing has to be looked at when `c` comes in the middle of a line.
-fn is_plain(c: char) -> bool {
-    !matches!(c, '\\' | '<' | '\0' | NUL_SIGN) && !is_break(c)
-}
-
 /// `text` as it may stand on lines of its own.
 pub(super) fn escape(text: &str) -> String {
-    walk(text, true, defuse)
+    let mut out = String::with_capacity(text.len());
+    escape_to(&mut out, text);
+    out
+}
+
+/// Writes [`escape`] of `text` behind `out`.
+pub(super) fn escape_to(out: &mut String, text: &str) {
+    walk(out, text, true, defuse);
 }
 
 /// `text`, which is one line, as it may stand behind something else on a line.
 pub(super) fn escape_inline(text: &str) -> String {
-    walk(text, false, defuse)
+    let mut out = String::with_capacity(text.len());
+    walk(&mut out, text, false, defuse);
+    out
 }
 
 /// What `text` was before [`escape`]. Text that `escape` never writes is mostly left as it is.
 pub(super) fn unescape(text: &str) -> String {
-    walk(text, true, restore)
+    let mut out = String::with_capacity(text.len());
+    walk(&mut out, text, true, restore);
+    out
 }
 
 /// What stands behind a run of backslashes.
@@ -89,17 +101,22 @@ fn restore(found: usize, token: Token, first: char) -> (usize, char) {
     }
 }
 
-fn walk(text: &str, starts_line: bool, rewrite: Rewrite) -> String {
-    let mut out = String::with_capacity(text.len());
+fn walk(out: &mut String, text: &str, starts_line: bool, rewrite: Rewrite) {
     let mut rest = text;
     let mut starts_line = starts_line;
     while !rest.is_empty() {
-        let skipped = if starts_line { is_blank } else { is_plain };
-        rest = copy_while(&mut out, rest, skipped);
-        let after = rest.trim_start_matches('\\');
-        let found = rest.len() - after.len();
+        let skipped = if starts_line {
+            rest.len() - rest.trim_start_matches(is_blank).len()
+        } else {
+            plain_length(rest.as_bytes(), MARKS)
+        };
+        // Both end where a character begins.
+        let (plain, found) = rest.split_at_checked(skipped).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let after = found.trim_start_matches('\\');
+        let backslashes = found.len() - after.len();
         let Some(first) = after.chars().next() else {
-            out.push_str(rest);
+            out.push_str(found);
             break;
         };
         let token = match first {
@@ -110,19 +127,12 @@ fn walk(text: &str, starts_line: bool, rewrite: Rewrite) -> String {
             }
             _ => Token::None,
         };
-        let (backslashes, written) = rewrite(found, token, first);
+        let (backslashes, written) = rewrite(backslashes, token, first);
         out.extend(std::iter::repeat_n('\\', backslashes));
         out.push(written);
         starts_line = is_break(first);
         rest = after.get(first.len_utf8()..).unwrap_or_default();
     }
-    out
-}
-
-fn copy_while<'a>(out: &mut String, text: &'a str, wanted: fn(char) -> bool) -> &'a str {
-    let rest = text.trim_start_matches(wanted);
-    out.push_str(text.get(..text.len() - rest.len()).unwrap_or_default());
-    rest
 }
 
 #[cfg(test)]
@@ -187,6 +197,15 @@ mod tests {
         assert_eq!(escape("\\\0"), "\\\\\u{2400}");
         assert_eq!(escape("\u{2400}"), "\\\u{2400}");
         assert_eq!(escape("\\\u{2400}"), "\\\\\\\u{2400}");
+    }
+
+    #[test]
+    fn no_character_that_has_to_be_looked_at_begins_with_a_plain_byte() {
+        for c in '\0'..=char::MAX {
+            let matters = is_break(c) || matches!(c, '\\' | '<' | '\0' | NUL_SIGN);
+            let plain = plain_length(c.to_string().as_bytes(), MARKS);
+            assert!(!matters || plain == 0, "{c:?}");
+        }
     }
 
     /// Where some reader or other begins a line.

@@ -40,6 +40,8 @@ pub(super) enum Fault {
     },
     /// The hub is restored so right after the stream has come to its end.
     EndRestored { left: usize, again: u64 },
+    /// It stays silent after so many entries, for ever.
+    SilentAfter(usize),
     /// A `listen` stream stays silent for its limit after so many entries.
     IdleAfter(usize),
 }
@@ -317,6 +319,9 @@ impl Entries for FakeStream {
                     return Err(broke());
                 }
                 Some(Fault::EndAfter(count)) if count == self.sent => return Ok(None),
+                Some(Fault::SilentAfter(count)) if count == self.sent => {
+                    std::future::pending::<()>().await;
+                }
                 Some(Fault::IdleAfter(count)) if count == self.sent => {
                     let after = std::time::Duration::ZERO;
                     return Err(ClientError::Idle {

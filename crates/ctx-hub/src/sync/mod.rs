@@ -60,6 +60,7 @@ pub use engine::sync;
 pub use error::{Divergence, FileError, MirrorFault, SyncError, SyncErrorKind};
 pub use listen::listen;
 pub use plan::{Batch, BatchError};
+pub use render::render;
 pub use report::{ListenReport, SyncEvent, SyncOptions, SyncReport, SyncWarning};
 pub use session::{Applied, SyncSession, load_state};
 pub use state::StateError;

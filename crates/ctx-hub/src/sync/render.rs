@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
 
-use super::escape::{escape, escape_inline, is_break};
+use super::escape::{escape_inline, escape_to, is_break};
 use crate::entry::Entry;
 
 /// Begins the header of an entry.
@@ -29,27 +29,71 @@ const EMPTY_TITLE: &str = "(empty)";
 /// The date of a time that no calendar of four-digit years has.
 const NO_DATE: &str = "0000-00-00";
 
-/// The whole text of `entry` in its mirror file.
-pub(super) fn render(entry: &Entry) -> String {
-    render_with(entry, CLIENT_REPORTED)
+/// The text of `entry` in its mirror file, all of it: what [`sync`](super::sync()) appends to
+/// `<type>s.md`, byte for byte.
+///
+/// ```
+/// use ctx_hub::entry::{Entry, EntryMeta};
+/// use ctx_hub::sync::render;
+/// use ctx_hub::types::{EntryId, EntryType, Sequence};
+///
+/// let entry = Entry {
+///     id: EntryId::try_from("an-id".to_owned())?,
+///     entry_type: EntryType::Decision,
+///     content: "Use SQLite".to_owned(),
+///     origin: "alpha".to_owned(),
+///     timestamp: 1_781_136_000,
+///     sequence: Sequence::new(42),
+///     meta: EntryMeta::default(),
+///     chain: None,
+/// };
+/// assert!(render(&entry).starts_with("## [2026-06-11] Use SQLite\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn render(entry: &Entry) -> String {
+    let mut text = String::new();
+    render_to(&mut text, entry);
+    text
+}
+
+/// Writes [`render`] of `entry` behind `out`.
+pub(super) fn render_to(out: &mut String, entry: &Entry) {
+    render_with(out, entry, CLIENT_REPORTED);
 }
 
 /// Whether `segment` is the text of `entry`, as this version writes it or an earlier one did.
 pub(super) fn is_text_of(segment: &[u8], entry: &Entry) -> bool {
     [CLIENT_REPORTED, CLIENT_REPORTED_BEFORE]
         .iter()
-        .any(|name| render_with(entry, name).as_bytes() == segment)
+        .any(|name| {
+            let mut text = String::new();
+            render_with(&mut text, entry, name);
+            text.as_bytes() == segment
+        })
 }
 
-fn render_with(entry: &Entry, meta_name: &str) -> String {
-    let content = escape(&entry.content);
+/// What an entry's text has besides its content, title and origin, in bytes, mostly.
+const FRAME_BYTES: usize = 256;
+
+fn render_with(out: &mut String, entry: &Entry, meta_name: &str) {
+    let title = title(&entry.content);
     let origin = origin_line(&entry.origin);
-    format!(
-        "{HEADER}{date}] {title}\n{COMMENT}{json}{COMMENT_END}\n{ORIGIN}{origin}\n\n{content}{END}",
-        date = date(entry.timestamp),
-        title = title(&entry.content),
-        json = comment(entry, &origin, meta_name),
-    )
+    out.reserve(entry.content.len() + title.len() + origin.len() + FRAME_BYTES);
+    out.push_str(HEADER);
+    out.push_str(&date(entry.timestamp));
+    out.push_str("] ");
+    out.push_str(&title);
+    out.push('\n');
+    out.push_str(COMMENT);
+    comment(out, entry, &origin, meta_name);
+    out.push_str(COMMENT_END);
+    out.push('\n');
+    out.push_str(ORIGIN);
+    out.push_str(&origin);
+    out.push_str("\n\n");
+    escape_to(out, &entry.content);
+    out.push_str(END);
 }
 
 /// The day of `timestamp` (Unix seconds) in UTC.
@@ -99,59 +143,49 @@ fn visible(line: &str) -> String {
     kept.trim().to_owned()
 }
 
-/// The JSON of the comment: what the text around it does not say, or not exactly.
-fn comment(entry: &Entry, origin_line: &str, meta_name: &str) -> String {
-    let mut json = format!(
-        "{{\"seq\":{},\"id\":{},\"ts\":{}",
-        entry.sequence,
-        quoted(entry.id.as_str()),
-        entry.timestamp
-    );
-    let said = entry
-        .meta
-        .fields()
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty());
-    let meta: Vec<String> = said
-        .map(|(name, value)| format!("\"{name}\":{}", quoted(value)))
-        .collect();
+/// Writes the JSON of the comment: what the text around it does not say, or not exactly.
+fn comment(out: &mut String, entry: &Entry, origin_line: &str, meta_name: &str) {
     // Writing to a String cannot fail.
-    if !meta.is_empty() {
-        write!(json, ",\"{meta_name}\":{{{}}}", meta.join(",")).ok();
+    write!(out, "{{\"seq\":{},\"id\":", entry.sequence).ok();
+    quoted(out, entry.id.as_str());
+    write!(out, ",\"ts\":{}", entry.timestamp).ok();
+    let fields = entry.meta.fields();
+    let said = fields.iter().filter(|(_, value)| !value.is_empty());
+    let mut before = format!(",\"{meta_name}\":{{");
+    for (name, value) in said.clone() {
+        write!(out, "{before}\"{name}\":").ok();
+        quoted(out, value);
+        ",".clone_into(&mut before);
+    }
+    if said.count() > 0 {
+        out.push('}');
     }
     if entry.origin != origin_line {
-        write!(json, ",\"origin\":{}", quoted(&entry.origin)).ok();
+        out.push_str(",\"origin\":");
+        quoted(out, &entry.origin);
     }
-    write!(json, ",\"check\":\"{}\"}}", check(entry)).ok();
-    json
+    write!(out, ",\"check\":\"{:016x}\"}}", digest(entry)).ok();
 }
 
-/// `text` as a JSON string of printable ASCII in which nothing ends a comment: no `<`, no `>`, no
-/// two hyphens in a row.
-fn quoted(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
+/// Writes `text` as a JSON string of printable ASCII in which nothing ends a comment: no `<`, no
+/// `>`, no two hyphens in a row.
+fn quoted(out: &mut String, text: &str) {
+    out.push('"');
     let mut before = ' ';
     for c in text.chars() {
         match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            '-' if before != '-' => json.push(c),
-            ' '..='~' if !matches!(c, '<' | '>' | '-') => json.push(c),
+            '"' | '\\' => out.extend(['\\', c]),
+            '-' if before != '-' => out.push(c),
+            ' '..='~' if !matches!(c, '<' | '>' | '-') => out.push(c),
             _ => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(json, "\\u{unit:04x}").ok();
+                    write!(out, "\\u{unit:04x}").ok();
                 }
             }
         }
         before = c;
     }
-    json.push('"');
-    json
-}
-
-/// [`digest`] as hex digits.
-pub(super) fn check(entry: &Entry) -> String {
-    format!("{:016x}", digest(entry))
+    out.push('"');
 }
 
 /// The first 64 bits of a SHA-256 over every field of `entry`, each behind its length.
@@ -181,6 +215,10 @@ mod tests {
     use super::super::samples;
     use super::*;
     use crate::types::EntryType;
+
+    fn check(entry: &Entry) -> String {
+        format!("{:016x}", digest(entry))
+    }
 
     #[test]
     fn an_entry_has_the_shape_that_older_readers_know_and_a_comment_below_its_header() {

@@ -11,7 +11,7 @@ use super::mirror;
 use super::plan::{Batch, plan};
 use super::rebuild;
 use super::recover;
-use super::render::render;
+use super::render::render_to;
 use super::report::{SyncOptions, SyncWarning};
 use super::state::{StateError, SyncState};
 use crate::client::{HubIdentity, StreamStart};
@@ -266,7 +266,8 @@ impl SyncSession {
         let mut files = Vec::new();
         let mut applied = Applied::new();
         for (&entry_type, entries) in &plan.new {
-            let text: String = entries.iter().map(|entry| render(entry)).collect();
+            let mut text = String::new();
+            entries.iter().for_each(|entry| render_to(&mut text, entry));
             files.push((entry_type, self.append(entry_type, &text)?));
             failpoint::reach("sync.appended")?;
             applied.insert(entry_type, u64::try_from(entries.len()).unwrap_or(u64::MAX));

@@ -156,6 +156,30 @@ async fn more_than_a_chunk_arrives_in_several_commits() {
 }
 
 #[tokio::test]
+async fn a_chunk_that_cannot_be_written_ends_the_sync_although_the_hub_is_silent() {
+    let chunk = limits::SYNC_CHUNK_ENTRIES;
+    let count = u64::try_from(2 * chunk + 9).unwrap();
+    let (hub, project, all) = (FakeHub::with(count), Project::new(), TypeSet::all());
+    // The third chunk begins to arrive while the second is written, and then nothing more does.
+    hub.fail([Fault::SilentAfter(2 * chunk + 5)]);
+    let mut told = 0;
+    let mut edit = |event| {
+        if let SyncEvent::Chunk { entries, .. } = event {
+            told += entries.len();
+            project.put(&project.file(Decision), "somebody's");
+        }
+    };
+    let options = SyncOptions::default();
+    let worker = &mut Worker::default();
+    let run = run(&hub, &project.context, &all, &options, &mut edit, worker);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), run).await;
+    let error = ended.expect("it waits for the hub").unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Damaged);
+    assert_eq!(told, chunk, "the first one was committed, and no other");
+    assert!(!project.context.mirror().sync_lock().exists());
+}
+
+#[tokio::test]
 async fn another_hub_or_one_set_back_is_told_apart_from_one_with_nothing_new() {
     let (hub, project, all) = (FakeHub::with(8), Project::new(), TypeSet::all());
     project.sync(&hub, &all).await.unwrap();
