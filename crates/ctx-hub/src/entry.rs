@@ -52,6 +52,53 @@ impl EntryMeta {
     }
 }
 
+/// What [`EntryMeta`] holds, borrowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetaView<'a> {
+    /// Name to show for the publisher.
+    pub display_name: &'a str,
+    /// Machine that it ran on.
+    pub host: &'a str,
+    /// Program that wrote the entry.
+    pub tool: &'a str,
+    /// What the entry came through.
+    pub via: &'a str,
+}
+
+impl MetaView<'_> {
+    /// The fields with their names, in wire order.
+    #[must_use]
+    pub const fn fields(&self) -> [(&'static str, &str); 4] {
+        [
+            ("display_name", self.display_name),
+            ("host", self.host),
+            ("tool", self.tool),
+            ("via", self.via),
+        ]
+    }
+}
+
+/// What an [`Entry`] holds, borrowed: from one, or from a store while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryView<'a> {
+    /// Its name; not empty.
+    pub id: &'a str,
+    /// What kind of knowledge it is.
+    pub entry_type: EntryType,
+    /// The text.
+    pub content: &'a str,
+    /// The project that published it.
+    pub origin: &'a str,
+    /// When its publisher says that it was written, in Unix seconds.
+    pub timestamp: i64,
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// What the publisher says of itself.
+    pub meta: MetaView<'a>,
+    /// The rolling hash of the log at the entry, if it is known.
+    pub chain: Option<Chain>,
+}
+
 /// An entry that may be published: every rule of the protocol has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryDraft {
@@ -187,6 +234,34 @@ pub struct Entry {
     /// The rolling hash of the hub's log at this entry; `None` when it is not known: an older hub
     /// has none, and no mirror file keeps it.
     pub chain: Option<Chain>,
+}
+
+impl Entry {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn view(&self) -> EntryView<'_> {
+        let EntryMeta {
+            display_name,
+            host,
+            tool,
+            via,
+        } = &self.meta;
+        EntryView {
+            id: self.id.as_str(),
+            entry_type: self.entry_type,
+            content: &self.content,
+            origin: &self.origin,
+            timestamp: self.timestamp,
+            sequence: self.sequence,
+            meta: MetaView {
+                display_name,
+                host,
+                tool,
+                via,
+            },
+            chain: self.chain,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What a `Sync` or `Listen` stream sends: pages of the log, taken when the client asks for more.
 //!
 //! A stream holds one page and its place in the log, nothing else: no queue is filled on its
-//! behalf and no task runs ahead of its client. What is new *wakes* the listeners; each then takes
+//! behalf, and no task runs ahead of its client. Only so many streams that are far behind, for all
+//! of whom there is room, hold two longer pages, of which one is read while the other is sent.
+//! What is new *wakes* the listeners; each then takes
 //! what follows its own place, from the end of the log in memory (`recent`) or, when that does not
 //! reach back so far, from the store. So there is no seam between history and live, a listener that
 //! stops reading costs one page, and a publisher waits for nobody.
@@ -15,13 +17,14 @@ use std::vec;
 
 use ctx_config::limits;
 use futures_util::stream::{self, Stream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Code, Status};
 
 use super::audit::{self, Sent, StreamTrail};
+use super::encoding::Encoding;
 use super::known::Known;
-use super::outgoing::Outgoing;
-use super::recent::Recent;
+use super::outgoing::{Packed, Piece, Ready};
+use super::recent::{Reading, Recent};
 use super::status;
 use super::streams::{Kind, OpenStream};
 use crate::store::{PageQuery, Store};
@@ -38,9 +41,22 @@ pub(super) struct Feed {
     /// Everything up to here can be read.
     until: Sequence,
     head: watch::Receiver<Sequence>,
-    page: vec::IntoIter<Outgoing>,
+    encoding: Encoding,
+    page: Page,
+    /// The page behind `page`, if it is read already.
+    ahead: Option<Reading>,
+    /// What lets it read ahead, while it is far behind.
+    runner: Option<OwnedSemaphorePermit>,
     open: OpenStream,
     record: Record,
+}
+
+/// What a stream is about to send.
+enum Page {
+    /// Read for this stream.
+    Read(vec::IntoIter<Piece>),
+    /// From the end of the log, where others take it as well.
+    Shared(vec::IntoIter<Arc<Ready>>),
 }
 
 /// What a stream is asked for.
@@ -93,6 +109,7 @@ impl Feed {
         store: &dyn Store,
         recent: Arc<Recent>,
         wanted: Wanted,
+        encoding: Encoding,
         open: OpenStream,
         client: ClientId,
     ) -> Self {
@@ -106,7 +123,10 @@ impl Feed {
             read: wanted.since,
             until,
             head,
-            page: Vec::new().into_iter(),
+            encoding,
+            page: Page::Shared(Vec::new().into_iter()),
+            ahead: None,
+            runner: None,
             open,
             record: Record::new(wanted.kind, client),
         }
@@ -118,14 +138,14 @@ impl Feed {
     }
 
     /// The messages; after an error there are none.
-    pub(super) fn into_messages(self) -> impl Stream<Item = Result<Outgoing, Status>> + Send {
+    pub(super) fn into_pieces(self) -> impl Stream<Item = Result<Piece, Status>> + Send {
         stream::unfold(Some(self), |feed| async move {
             let mut feed = feed?;
             match feed.next().await {
-                Ok(Some(message)) => {
-                    feed.record.sent.entries += 1;
-                    feed.record.sent.bytes += message.content_bytes();
-                    Some((Ok(message), Some(feed)))
+                Ok(Some(piece)) => {
+                    feed.record.sent.entries += piece.entries();
+                    feed.record.sent.bytes += piece.content_bytes();
+                    Some((Ok(piece), Some(feed)))
                 }
                 Ok(None) => {
                     feed.record.sent.outcome = Some((Code::Ok, None));
@@ -139,13 +159,17 @@ impl Feed {
         })
     }
 
-    async fn next(&mut self) -> Result<Option<Outgoing>, Status> {
+    async fn next(&mut self) -> Result<Option<Piece>, Status> {
         loop {
             if let Some(ending) = self.open.ending() {
                 return Err(ending.status());
             }
-            if let Some(entry) = self.page.next() {
-                return Ok(Some(entry));
+            let piece = match &mut self.page {
+                Page::Read(pieces) => pieces.next(),
+                Page::Shared(ready) => Piece::of_ready(ready, self.encoding)?,
+            };
+            if piece.is_some() {
+                return Ok(piece);
             }
             if self.read < self.until {
                 self.turn_page().await?;
@@ -159,26 +183,47 @@ impl Feed {
 
     /// Takes the next page up to `until`.
     async fn turn_page(&mut self) -> Result<(), Status> {
-        if let Some(batch) = self.recent.after(self.read, self.until, &self.types) {
-            self.read = batch.read;
-            self.page = batch.messages.into_iter();
-            return Ok(());
+        let reading = match self.ahead.take() {
+            Some(reading) => reading,
+            None => {
+                if let Some(batch) = self.recent.after(self.read, self.until, &self.types) {
+                    self.read = batch.read;
+                    self.page = Page::Shared(batch.messages.into_iter());
+                    return Ok(());
+                }
+                self.begin_page()
+            }
+        };
+        let Packed { pieces, last } = reading.done().await?;
+        // An empty page: nothing up to `until` is of the types asked for.
+        self.read = last.unwrap_or(self.until);
+        self.page = Page::Read(pieces);
+        // Whoever is here with more to come is far behind.
+        self.runner = match self.runner.take() {
+            _ if self.read >= self.until => None,
+            None => self.recent.runner(),
+            runner => runner,
+        };
+        if self.runner.is_some() {
+            self.ahead = Some(self.begin_page());
         }
+        Ok(())
+    }
+
+    /// Begins to read the page behind `read`.
+    fn begin_page(&self) -> Reading {
+        let (max_entries, max_bytes) = match self.runner {
+            Some(_) => (limits::LONG_PAGE_ENTRIES, limits::LONG_PAGE_BYTES),
+            None => (limits::PAGE_ENTRIES, limits::PAGE_BYTES),
+        };
         let query = PageQuery {
             since: self.read,
             until: Some(self.until),
             types: self.types.clone(),
-            max_entries: limits::PAGE_ENTRIES,
-            max_bytes: limits::PAGE_BYTES,
+            max_entries,
+            max_bytes,
         };
-        let page = self.recent.page(query).await?;
-        // An empty page: nothing up to `until` is of the types asked for.
-        self.read = page.last().map_or(self.until, |entry| entry.sequence);
-        let page = page
-            .into_iter()
-            .map(|entry| Outgoing::Read(Box::new(entry)));
-        self.page = page.collect::<Vec<_>>().into_iter();
-        Ok(())
+        self.recent.page(query, self.encoding)
     }
 
     /// Waits until the log is longer than `until`. The head is looked at before anything is waited
@@ -238,6 +283,8 @@ mod tests {
     use std::time::Duration;
 
     use async_trait::async_trait;
+    use camino::Utf8Path;
+    use ctx_config::paths::DataDir;
     use futures_util::StreamExt as _;
 
     use super::super::auth::Caller;
@@ -248,7 +295,7 @@ mod tests {
     use crate::secret::TokenHash;
     use crate::store::{
         AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation,
-        NewToken, Quota, Rotated, Sighting, Statistics, StoreError,
+        NewToken, Quota, Rotated, Sighting, SqliteStore, Statistics, StoreError,
     };
     use crate::types::{Chain, EntryId, EntryType, HubId, InvitationId, ProjectName};
 
@@ -406,7 +453,7 @@ mod tests {
         }
     }
 
-    fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {
+    fn feed_of(store: &dyn Store, recent: Arc<Recent>, kind: Kind, types: &[&str]) -> Feed {
         let client = Client {
             id: ClientId::random().unwrap(),
             project: "p".parse().unwrap(),
@@ -419,11 +466,15 @@ mod tests {
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
         let known = Known::read(0, "").unwrap();
         let wanted = Wanted::new(kind, &types, 0, known).unwrap();
+        Feed::new(store, recent, wanted, Encoding::Json, open, id)
+    }
+
+    fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {
         let dynamic: Arc<dyn Store> = Arc::<Sly>::clone(store);
         let recent = Arc::new(Recent::new(dynamic));
         let following = Arc::clone(&recent);
         drop(tokio::spawn(async move { following.follow().await }));
-        Feed::new(&**store, recent, wanted, open, id)
+        feed_of(&**store, recent, kind, types)
     }
 
     async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -436,11 +487,13 @@ mod tests {
     async fn an_entry_stored_between_a_read_and_the_wait_wakes_the_listener() {
         let store = Arc::new(Sly::new(10));
         store.store();
-        let mut messages = Box::pin(feed(&store, Kind::Listen, &[]).into_messages());
-        for expected in 1..=11 {
-            let message = soon(messages.next()).await.unwrap().unwrap();
-            assert_eq!(message.sequence(), expected);
+        let mut pieces = Box::pin(feed(&store, Kind::Listen, &[]).into_pieces());
+        let mut sequences = Vec::new();
+        while sequences.len() < 11 {
+            let piece = soon(pieces.next()).await.unwrap().unwrap();
+            sequences.extend(piece.sequences());
         }
+        assert_eq!(sequences, (1..=11).collect::<Vec<u64>>());
     }
 
     #[tokio::test]
@@ -450,11 +503,52 @@ mod tests {
         store.store();
         let feed = feed(&store, Kind::Sync, &[]);
         assert_eq!(feed.head(), Sequence::new(2));
-        let messages: Vec<_> = soon(feed.into_messages().collect()).await;
-        let sequences: Vec<u64> = messages
-            .into_iter()
-            .map(|m| m.unwrap().sequence())
-            .collect();
+        let pieces: Vec<_> = soon(feed.into_pieces().collect()).await;
+        let pieces = pieces.into_iter().map(Result::unwrap);
+        let sequences: Vec<u64> = pieces.flat_map(|piece| piece.sequences()).collect();
         assert_eq!(sequences, [1, 2]);
+    }
+
+    /// A store with `count` entries of 8 KiB.
+    async fn long_log(count: u64) -> (tempfile::TempDir, Arc<SqliteStore>) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(Utf8Path::from_path(temp.path()).unwrap());
+        let (store, _) = SqliteStore::open(&dir).unwrap();
+        let token = TokenHash::of("t").into();
+        let client = store.register("p".parse().unwrap(), token).await.unwrap();
+        let draft = |_| {
+            let (id, content) = (EntryId::random().unwrap(), "x".repeat(8 * 1024));
+            EntryDraft::new(id, EntryType::Task, content, 0, EntryMeta::default()).unwrap()
+        };
+        let drafts = (0..count).map(draft).collect();
+        store.append(&client, drafts).await.unwrap();
+        (temp, Arc::new(store))
+    }
+
+    #[tokio::test]
+    async fn streams_that_read_ahead_miss_nothing_and_are_no_more_than_there_is_room_for() {
+        let (_temp, store) = long_log(300).await;
+        let dynamic: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
+        let recent = Arc::new(Recent::new(Arc::clone(&dynamic)));
+        let streams = limits::LONG_PAGE_STREAMS + 4;
+        let mut open = Vec::new();
+        for _ in 0..streams {
+            let feed = feed_of(&*store, Arc::clone(&recent), Kind::Sync, &[]);
+            let mut pieces = Box::pin(feed.into_pieces());
+            // Far enough to have turned a page, and then it does not read.
+            let mut taken = Vec::new();
+            while taken.len() < 20 {
+                taken.extend(soon(pieces.next()).await.unwrap().unwrap().sequences());
+            }
+            open.push((pieces, taken));
+        }
+        assert_eq!(recent.runners_left(), 0);
+        for (mut pieces, mut taken) in open {
+            while let Some(piece) = soon(pieces.next()).await {
+                taken.extend(piece.unwrap().sequences());
+            }
+            assert_eq!(taken, (1..=300).collect::<Vec<u64>>());
+        }
+        assert_eq!(recent.runners_left(), limits::LONG_PAGE_STREAMS);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 
-use futures_util::stream::Stream;
+use futures_util::stream::{self, Stream};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 use tonic::body::Body;
 use tonic::codec::Codec;
 use tonic::server::Grpc;
@@ -13,7 +14,7 @@ use tonic::{Request, Response, Status};
 use tower::service_fn;
 
 use super::encoding::Encoding;
-use super::outgoing::{Feeding, Outgoing};
+use super::outgoing::{self, Piece};
 use crate::wire::codec::{JsonCodec, ProtoCodec};
 use crate::wire::generated::EntryMsg;
 
@@ -51,7 +52,9 @@ where
     }
 }
 
-/// Runs `handler` on the one message of `request` and answers a stream of entries.
+/// Runs `handler` on the one message of `request` and answers a stream of entries, which are written
+/// as `format` says already. tonic reads the request and answers for it; what it would have to write
+/// message by message takes the place of the messages that it is given, which are none.
 pub(super) async fn streaming<Q, F, S>(
     format: Format,
     request: http::Request<Body>,
@@ -60,18 +63,36 @@ pub(super) async fn streaming<Q, F, S>(
 where
     Q: Message + Default + DeserializeOwned + 'static,
     F: Future<Output = Result<Response<S>, Status>>,
-    S: Stream<Item = Result<Outgoing, Status>> + Send + 'static,
+    S: Stream<Item = Result<Piece, Status>> + Send + 'static,
 {
-    let handler = service_fn(|request: Request<Q>| handler(request.into_inner()));
-    match format.encoding {
+    let (aside, mut pieces) = oneshot::channel();
+    let mut aside = Some(aside);
+    let handler = service_fn(|request: Request<Q>| {
+        let answered = handler(request.into_inner());
+        let aside = aside.take();
+        async move {
+            let response = answered.await?;
+            Ok(response.map(|pieces| {
+                aside.map(|aside| aside.send(pieces).ok());
+                stream::empty::<Result<EntryMsg, Status>>()
+            }))
+        }
+    });
+    let response = match format.encoding {
         Encoding::Json => {
-            let codec = Feeding::new(JsonCodec::<EntryMsg, Q>::default(), format.encoding);
-            grpc(codec, format).server_streaming(handler, request).await
+            grpc(JsonCodec::<EntryMsg, Q>::default(), format)
+                .server_streaming(handler, request)
+                .await
         }
         Encoding::Proto | Encoding::ProtoLong => {
-            let codec = Feeding::new(ProtoCodec::<EntryMsg, Q>::default(), format.encoding);
-            grpc(codec, format).server_streaming(handler, request).await
+            grpc(ProtoCodec::<EntryMsg, Q>::default(), format)
+                .server_streaming(handler, request)
+                .await
         }
+    };
+    match pieces.try_recv() {
+        Ok(pieces) => response.map(|_nothing| outgoing::body(pieces)),
+        Err(_) => response,
     }
 }
 

@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ctx_config::limits;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tonic::Status;
 
-use super::outgoing::{Outgoing, Ready};
+use super::encoding::Encoding;
+use super::outgoing::{Packed, Packer, Ready};
 use super::status;
-use crate::entry::Entry;
+use crate::entry::EntryView;
 use crate::store::{PageQuery, Store, StoreError};
 use crate::types::{Sequence, TypeSet};
 
@@ -30,7 +32,12 @@ pub(super) struct Recent {
     /// Pages that streams read from the store at a time. The store has more readers: whoever
     /// publishes is looked up by those, and must not wait for thousands that catch up.
     turns: Arc<Semaphore>,
+    /// Streams that may take long pages, and read the next one while one is sent.
+    runners: Arc<Semaphore>,
 }
+
+/// A page that is being read. It is let go of when nobody wants it any more.
+pub(super) struct Reading(JoinSet<Result<Packed, Status>>);
 
 /// Messages in order of their sequence: all that the log has after `since`, up to `until`.
 struct End {
@@ -42,7 +49,7 @@ struct End {
 
 /// What a stream takes at once.
 pub(super) struct Batch {
-    pub(super) messages: Vec<Outgoing>,
+    pub(super) messages: Vec<Arc<Ready>>,
     /// Every matching entry up to here is in `messages` or was taken before.
     pub(super) read: Sequence,
 }
@@ -57,6 +64,7 @@ impl Recent {
             heads: std::array::from_fn(|_| watch::Sender::new(head)),
             listeners: AtomicUsize::new(0),
             turns: Arc::new(Semaphore::new(limits::STREAM_READERS)),
+            runners: Arc::new(Semaphore::new(limits::LONG_PAGE_STREAMS)),
         }
     }
 
@@ -108,32 +116,42 @@ impl Recent {
             batch.read = message.sequence();
             if types.contains(message.entry_type()) {
                 bytes += message.bytes();
-                batch.messages.push(Outgoing::Ready(Arc::clone(message)));
+                batch.messages.push(Arc::clone(message));
             }
         }
         batch.read = until;
         Some(batch)
     }
 
-    /// A page of the store, read when it is this stream's turn.
+    /// Leave to take long pages and to read ahead, while there is some to be had.
+    pub(super) fn runner(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.runners).try_acquire_owned().ok()
+    }
+
+    /// Begins to read a page of the store, when it is this stream's turn, and to write it down in
+    /// `encoding`.
     ///
     /// On a task of its own: a stream whose client does not read is not polled, and what is given
     /// to it meanwhile (a turn, a reader of the store) it would keep from everybody for as long.
-    pub(super) async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, Status> {
+    pub(super) fn page(&self, query: PageQuery, encoding: Encoding) -> Reading {
         let (store, turns) = (Arc::clone(&self.store), Arc::clone(&self.turns));
-        let mut reading = tokio::task::JoinSet::new();
+        let mut reading = JoinSet::new();
         reading.spawn(async move {
-            let _turn = turns
-                .acquire_owned()
-                .await
-                .map_err(|_| StoreError::Closed)?;
-            store.page(query).await
+            let turn = turns.acquire_owned().await;
+            let _turn = turn.map_err(|_| status::of_store(StoreError::Closed))?;
+            let most = query.max_bytes.saturating_mul(2);
+            let packer = Arc::new(Mutex::new(Packer::new(encoding, most)));
+            let packing = Arc::clone(&packer);
+            let each = move |entry: EntryView<'_>| {
+                let mut packer = packing.lock().unwrap_or_else(PoisonError::into_inner);
+                packer.push(&entry)
+            };
+            let visited = store.visit(query, Box::new(each)).await;
+            visited.map_err(status::of_store)?;
+            let mut packer = packer.lock().unwrap_or_else(PoisonError::into_inner);
+            packer.finish()
         });
-        match reading.join_next().await {
-            Some(Ok(page)) => page.map_err(status::of_store),
-            // The runtime is shutting down.
-            _ => Err(status::stopping()),
-        }
+        Reading(reading)
     }
 
     /// Adds the next page after `since`, up to `until`; answers how far that reaches.
@@ -180,6 +198,20 @@ impl Recent {
     }
 }
 
+impl Reading {
+    /// The page.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the hub stops.
+    pub(super) async fn done(mut self) -> Result<Packed, Status> {
+        match self.0.join_next().await {
+            Some(Ok(page)) => page,
+            // The runtime is shutting down.
+            _ => Err(status::stopping()),
+        }
+    }
+}
+
 impl End {
     const fn after(since: Sequence) -> Self {
         Self {
@@ -203,6 +235,14 @@ impl End {
             self.bytes = self.bytes.saturating_sub(oldest.bytes());
             self.since = oldest.sequence();
         }
+    }
+}
+
+#[cfg(test)]
+impl Recent {
+    /// How many more streams may read ahead.
+    pub(super) fn runners_left(&self) -> usize {
+        self.runners.available_permits()
     }
 }
 
@@ -265,7 +305,7 @@ mod tests {
             let batch = recent.after(read, Sequence::new(until), types)?;
             assert!(batch.read > read, "no way on from {read}");
             read = batch.read;
-            sequences.extend(batch.messages.iter().map(Outgoing::sequence));
+            sequences.extend(batch.messages.iter().map(|m| m.sequence().get()));
         }
         Some(sequences)
     }

@@ -307,14 +307,14 @@ impl Router {
             ClientCall::Sync => {
                 let handler = |m: wire::SyncRequest| {
                     let wanted = Wanted::sync(&m);
-                    service::stream(hub(), caller.clone(), wanted)
+                    service::stream(hub(), caller.clone(), wanted, format.encoding)
                 };
                 streaming(format, request, handler).await
             }
             ClientCall::Listen => {
                 let handler = |m: wire::ListenRequest| {
                     let wanted = Wanted::listen(&m);
-                    service::stream(hub(), caller.clone(), wanted)
+                    service::stream(hub(), caller.clone(), wanted, format.encoding)
                 };
                 streaming(format, request, handler).await
             }

@@ -8,8 +8,9 @@ use tonic::{Response, Status};
 
 use super::audit;
 use super::auth::Caller;
+use super::encoding::Encoding;
 use super::fanout::{Feed, Wanted};
-use super::outgoing::Outgoing;
+use super::outgoing::Piece;
 use super::shared::Shared;
 use super::{status, tokens};
 use crate::secret::{ClientToken, Invitation, TokenHash};
@@ -187,17 +188,19 @@ pub(super) async fn stream(
     hub: Arc<Shared>,
     caller: Caller,
     wanted: Result<Wanted, Status>,
-) -> Result<Response<impl Stream<Item = Result<Outgoing, Status>> + Send>, Status> {
+    encoding: Encoding,
+) -> Result<Response<impl Stream<Item = Result<Piece, Status>> + Send>, Status> {
     let wanted = wanted?;
     let open = hub.streams.open(&caller, wanted.kind)?;
     // What ended the token after it was checked ended only the streams that were open by then.
     open.expires(caller.check_again(&*hub.store).await?);
     wanted.known.check(&*hub.store).await?;
     let recent = Arc::clone(&hub.recent);
-    let feed = Feed::new(&*hub.store, recent, wanted, open, caller.client.id);
+    let client = caller.client.id;
+    let feed = Feed::new(&*hub.store, recent, wanted, encoding, open, client);
     let head = feed.head();
     let chain = hub.store.chain_at(head).await.map_err(status::of_store)?;
-    let mut response = with_head(feed.into_messages(), head);
+    let mut response = with_head(feed.into_pieces(), head);
     // 32 hex digits are always a valid value.
     if let Some(Ok(chain)) = chain.map(|chain| chain.to_string().parse()) {
         response.metadata_mut().insert(HUB_CHAIN_HEADER, chain);

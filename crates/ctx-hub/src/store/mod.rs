@@ -2,12 +2,13 @@
 //!
 //! [`Store`] is what the service needs and no more, so that another engine can stand behind it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::entry::{Entry, EntryDraft};
+use crate::entry::{Entry, EntryDraft, EntryView};
 use crate::secret::TokenHash;
 use crate::types::{
     Chain, ClientId, EntryType, HubId, InvitationId, ProjectName, Sequence, TypeSet,
@@ -87,6 +88,9 @@ pub struct Statistics {
     pub live_clients: u64,
 }
 
+/// Is handed entries while they are read, and may break off.
+pub type Visitor = Box<dyn FnMut(EntryView<'_>) -> ControlFlow<()> + Send>;
+
 /// A store of entries and clients.
 ///
 /// Sequences become readable in order: once an entry can be read, no smaller sequence appears
@@ -139,6 +143,22 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read, or holds something that no entry can be made of.
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// The same entries, handed to `each` one by one as they are read, until it breaks off: for whoever
+    /// makes something else of them and keeps none. `each` is called where it may block, while the
+    /// store is read: what it waits for, others wait for too.
+    ///
+    /// # Errors
+    /// Those of [`Store::page`]; `each` may have been handed some entries by then.
+    async fn visit(&self, query: PageQuery, mut each: Visitor) -> Result<(), StoreError> {
+        let page = self.page(query).await?;
+        for entry in &page {
+            if each(entry.view()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// The rolling hash of the log up to `sequence`: the one at the last entry that is not behind
     /// it, or [`Chain::genesis`] before the first one; `None` when the log does not reach so far.

@@ -5,7 +5,7 @@
 
 use super::admin::{ClientRecord, ClientState, HubHealth, InvitationInfo, NewlyInvited};
 use super::generated as wire;
-use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta};
+use crate::entry::{DraftError, Entry, EntryDraft, EntryMeta, EntryView, MetaView};
 use crate::secret::Invitation;
 use crate::types::{
     Chain, ClientId, EmptyId, EntryId, EntryType, InvalidFingerprint, InvalidId,
@@ -92,7 +92,7 @@ pub fn draft_to_wire(draft: &EntryDraft) -> wire::PublishEntry {
         content: draft.content().to_owned(),
         origin: String::new(),
         timestamp: draft.timestamp(),
-        meta: meta_to_wire(draft.meta()),
+        meta: meta_to_wire(draft.meta().clone()),
     }
 }
 
@@ -128,8 +128,8 @@ pub fn entry_from_wire(message: wire::EntryMsg) -> Result<Entry, ConvertError> {
 
 /// Writes an entry for a client.
 #[must_use]
-pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
-    let Entry {
+pub fn entry_to_wire(entry: &EntryView<'_>) -> wire::EntryMsg {
+    let EntryView {
         id,
         entry_type,
         content,
@@ -138,13 +138,25 @@ pub fn entry_to_wire(entry: &Entry) -> wire::EntryMsg {
         sequence,
         meta,
         chain,
-    } = entry;
+    } = *entry;
+    let MetaView {
+        display_name,
+        host,
+        tool,
+        via,
+    } = meta;
+    let meta = EntryMeta {
+        display_name: display_name.to_owned(),
+        host: host.to_owned(),
+        tool: tool.to_owned(),
+        via: via.to_owned(),
+    };
     wire::EntryMsg {
-        id: id.as_str().to_owned(),
+        id: id.to_owned(),
         r#type: entry_type.as_str().to_owned(),
-        content: content.clone(),
-        origin: origin.clone(),
-        timestamp: *timestamp,
+        content: content.to_owned(),
+        origin: origin.to_owned(),
+        timestamp,
         sequence: sequence.get(),
         meta: meta_to_wire(meta),
         chain: chain.as_ref().map(Chain::to_string).unwrap_or_default(),
@@ -453,7 +465,7 @@ fn meta_from_wire(meta: Option<wire::EntryMeta>) -> EntryMeta {
     }
 }
 
-fn meta_to_wire(meta: &EntryMeta) -> Option<wire::EntryMeta> {
+fn meta_to_wire(meta: EntryMeta) -> Option<wire::EntryMeta> {
     if meta.is_empty() {
         return None;
     }
@@ -462,7 +474,7 @@ fn meta_to_wire(meta: &EntryMeta) -> Option<wire::EntryMeta> {
         host,
         tool,
         via,
-    } = meta.clone();
+    } = meta;
     Some(wire::EntryMeta {
         display_name,
         host,
@@ -501,14 +513,14 @@ mod tests {
     fn an_entry_of_a_hub_reads_and_is_written_the_same() {
         let value = entry_from_wire(entry()).unwrap();
         assert_eq!(value.sequence, Sequence::new(7));
-        assert_eq!(entry_to_wire(&value), entry());
+        assert_eq!(entry_to_wire(&value.view()), entry());
         let unchained = wire::EntryMsg {
             chain: String::new(),
             ..entry()
         };
         let value = entry_from_wire(unchained.clone()).unwrap();
         assert_eq!(value.chain, None);
-        assert_eq!(entry_to_wire(&value), unchained);
+        assert_eq!(entry_to_wire(&value.view()), unchained);
     }
 
     #[test]

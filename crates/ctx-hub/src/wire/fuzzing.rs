@@ -113,7 +113,7 @@ fn entry(bytes: &[u8], encoding: Encoding) {
     let Some(Ok(entry)) = read::<EntryMsg>(bytes, encoding).map(convert::entry_from_wire) else {
         return;
     };
-    let written = convert::entry_to_wire(&entry);
+    let written = convert::entry_to_wire(&entry.view());
     for message in [through_json(&written), written] {
         assert_eq!(
             convert::entry_from_wire(message).ok().as_ref(),

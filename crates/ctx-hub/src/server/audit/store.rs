@@ -17,7 +17,7 @@ use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
 use crate::store::{
     AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation, NewToken,
-    PageQuery, Quota, Rotated, Sighting, Statistics, Store, StoreError,
+    PageQuery, Quota, Rotated, Sighting, Statistics, Store, StoreError, Visitor,
 };
 use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
@@ -150,6 +150,10 @@ impl<S: Store> Store for Audited<S> {
 
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
         self.store.page(query).await
+    }
+
+    async fn visit(&self, query: PageQuery, each: Visitor) -> Result<(), StoreError> {
+        self.store.visit(query, each).await
     }
 
     async fn chain_at(&self, sequence: Sequence) -> Result<Option<Chain>, StoreError> {

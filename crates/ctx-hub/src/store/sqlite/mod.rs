@@ -33,7 +33,7 @@ use self::writer::Job;
 use super::error::{Damage, StoreError};
 use super::{
     AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation, NewToken,
-    Notice, PageQuery, Quota, Rotated, Sighting, Statistics, Store,
+    Notice, PageQuery, Quota, Rotated, Sighting, Statistics, Store, Visitor,
 };
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryDraft};
@@ -268,6 +268,12 @@ impl Store for SqliteStore {
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError> {
         self.readers
             .ask(move |connection| read::page(connection, &query))
+            .await
+    }
+
+    async fn visit(&self, query: PageQuery, mut each: Visitor) -> Result<(), StoreError> {
+        self.readers
+            .ask(move |connection| read::visit(connection, &query, &mut *each))
             .await
     }
 

@@ -1,10 +1,12 @@
 //! The questions that are asked of the database.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rows::{self, client_columns, entry_columns};
 use super::write::Tip;
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryView};
 use crate::secret::TokenHash;
 use crate::store::{Authenticated, ListedClient, PageQuery, Statistics};
 use crate::types::{Chain, EntryType, HubId, Sequence};
@@ -93,23 +95,58 @@ pub(super) fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
 
 /// A page of entries.
 pub(super) fn page(connection: &Connection, query: &PageQuery) -> rusqlite::Result<Vec<Entry>> {
-    let mut page = Page {
-        entries: Vec::new(),
-        bytes: 0,
-        limit: query.max_bytes,
-    };
+    let mut entries = Vec::new();
+    read(connection, query, &mut |row| {
+        let entry = rows::entry(row)?;
+        let bytes = entry.content.len();
+        entries.push(entry);
+        Ok(ControlFlow::Continue(bytes))
+    })?;
+    Ok(entries)
+}
+
+/// Hands the entries of a page to `each`.
+pub(super) fn visit(
+    connection: &Connection,
+    query: &PageQuery,
+    each: &mut (dyn FnMut(EntryView<'_>) -> ControlFlow<()> + Send),
+) -> rusqlite::Result<()> {
+    read(connection, query, &mut |row| {
+        let entry = rows::view(row)?;
+        Ok(match each(entry) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(entry.content.len()),
+            ControlFlow::Break(()) => ControlFlow::Break(()),
+        })
+    })
+}
+
+/// Whether there is more to read, after how many bytes of content.
+type Went = ControlFlow<(), usize>;
+
+/// Reads the rows of a page until its bytes are used up, or `each` breaks off.
+fn read(
+    connection: &Connection,
+    query: &PageQuery,
+    each: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<Went>,
+) -> rusqlite::Result<()> {
     let since = rows::bound(query.since);
     let until = query.until.map_or(i64::MAX, rows::bound);
     let most = i64::try_from(query.max_entries).unwrap_or(i64::MAX);
+    let mut bytes: usize = 0;
+    let mut goes_on = |went: Went| match went {
+        ControlFlow::Continue(more) => {
+            bytes = bytes.saturating_add(more);
+            bytes < query.max_bytes
+        }
+        ControlFlow::Break(()) => false,
+    };
     if query.types.is_all() {
         let mut statement = connection.prepare_cached(RANGE)?;
         let mut found = statement.query(params![since, until, most])?;
-        while !page.is_full()
-            && let Some(row) = found.next()?
-        {
-            page.push(rows::entry(row)?);
-        }
-        return Ok(page.entries);
+        while let Some(row) = found.next()?
+            && goes_on(each(row)?)
+        {}
+        return Ok(());
     }
     // One snapshot for all types: otherwise a commit between two of them could put an entry on
     // the page and leave out one that stands before it.
@@ -124,30 +161,11 @@ pub(super) fn page(connection: &Connection, query: &PageQuery) -> rusqlite::Resu
     places.sort_unstable();
     let mut statement = snapshot.prepare_cached(ONE)?;
     for place in places.into_iter().take(query.max_entries) {
-        if page.is_full() {
+        if !goes_on(statement.query_row([place], |row| each(row))?) {
             break;
         }
-        page.push(statement.query_row([place], rows::entry)?);
     }
-    Ok(page.entries)
-}
-
-/// A page that grows until its bytes are used up.
-struct Page {
-    entries: Vec<Entry>,
-    bytes: usize,
-    limit: usize,
-}
-
-impl Page {
-    fn is_full(&self) -> bool {
-        !self.entries.is_empty() && self.bytes >= self.limit
-    }
-
-    fn push(&mut self, entry: Entry) {
-        self.bytes = self.bytes.saturating_add(entry.content.len());
-        self.entries.push(entry);
-    }
+    Ok(())
 }
 
 /// The client of this token, if it lives at `now`.

@@ -8,10 +8,10 @@ use rusqlite::types::Type;
 use rusqlite::{ErrorCode, Row};
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{Entry, EntryMeta};
+use crate::entry::{Entry, EntryMeta, EntryView, MetaView};
 use crate::store::error::{Damage, StoreError};
 use crate::store::{Authenticated, Client, ListedClient};
-use crate::types::{Chain, EntryId, EntryType, HubId, Sequence};
+use crate::types::{Chain, EmptyId, EntryId, EntryType, HubId, Sequence};
 
 /// The columns that [`entry`] reads first, in its order; the hash at the entry comes behind them.
 macro_rules! entry_fields {
@@ -131,22 +131,60 @@ pub(super) fn bound(sequence: Sequence) -> i64 {
     i64::try_from(sequence.get()).unwrap_or(i64::MAX)
 }
 
+/// A row of [`entry_columns`], as it stands there.
+pub(super) fn view<'a>(row: &'a Row<'_>) -> rusqlite::Result<EntryView<'a>> {
+    let id = text(row, 1)?;
+    if id.is_empty() {
+        return Err(unfit(1, EmptyId));
+    }
+    Ok(EntryView {
+        sequence: sequence(row, 0)?,
+        id,
+        entry_type: entry_type(row, 2)?,
+        origin: text(row, 3)?,
+        timestamp: row.get(4)?,
+        meta: MetaView {
+            display_name: text(row, 5)?,
+            host: text(row, 6)?,
+            tool: text(row, 7)?,
+            via: text(row, 8)?,
+        },
+        content: text(row, 9)?,
+        chain: row.get::<_, Option<_>>(10)?.map(Chain::from_bytes),
+    })
+}
+
+fn text<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<&'a str> {
+    let value = row.get_ref(index)?;
+    value.as_str().map_err(|error| unfit(index, error))
+}
+
 /// A row of [`entry_columns`].
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let EntryView {
+        id,
+        entry_type,
+        content,
+        origin,
+        timestamp,
+        sequence,
+        meta,
+        chain,
+    } = view(row)?;
     Ok(Entry {
-        sequence: sequence(row, 0)?,
-        id: EntryId::try_from(row.get::<_, String>(1)?).map_err(|e| unfit(1, e))?,
-        entry_type: entry_type(row, 2)?,
-        origin: row.get(3)?,
-        timestamp: row.get(4)?,
+        id: EntryId::try_from(id.to_owned()).map_err(|e| unfit(1, e))?,
+        entry_type,
+        content: content.to_owned(),
+        origin: origin.to_owned(),
+        timestamp,
+        sequence,
         meta: EntryMeta {
-            display_name: row.get(5)?,
-            host: row.get(6)?,
-            tool: row.get(7)?,
-            via: row.get(8)?,
+            display_name: meta.display_name.to_owned(),
+            host: meta.host.to_owned(),
+            tool: meta.tool.to_owned(),
+            via: meta.via.to_owned(),
         },
-        content: row.get(9)?,
-        chain: row.get::<_, Option<_>>(10)?.map(Chain::from_bytes),
+        chain,
     })
 }
 
