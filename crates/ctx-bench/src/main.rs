@@ -22,6 +22,7 @@ mod plot;
 mod project;
 mod rows;
 mod samples;
+mod sender;
 mod table;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Count { path, rounds } => count::run(path, rounds),
         Command::Child { command } => child::run(&command),
+        Command::Send { messages, bytes } => sender::run(messages, bytes),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

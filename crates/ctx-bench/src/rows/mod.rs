@@ -2,8 +2,11 @@
 
 mod build;
 mod contention;
+mod first_sync;
 mod lock;
 mod nothing_new;
+mod streaming;
+mod sync_of_a_few;
 
 use crate::Failure;
 use crate::bench::Bench;
@@ -15,6 +18,9 @@ pub(crate) type Measure = fn(&mut Bench, &mut Report) -> Result<(), Failure>;
 /// Every measurement under the name that `--only` takes, in the order of the table.
 pub(crate) const ALL: &[(&str, Measure)] = &[
     ("nothing-new", nothing_new::measure),
+    ("first-sync", first_sync::measure),
+    ("sync-of-a-few", sync_of_a_few::measure),
+    ("streaming", streaming::measure),
     ("lock", lock::measure),
     ("contention", contention::measure),
     ("build", build::measure),
