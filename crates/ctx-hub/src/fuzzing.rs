@@ -6,6 +6,7 @@
 //! it reads back the same; a damaged file is refused or means what it meant.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_io::lock::{self, LockStatus};
@@ -72,9 +73,13 @@ pub fn lock_record(bytes: &[u8]) {
         return;
     };
     let path = dir.join("lock");
-    // A machine without room for a file says nothing about the lock.
-    if put(&path, bytes).is_ok() {
-        contend(&path, bytes);
+    // As another program writes it, and as ours, which marks it by its mode.
+    for mode in [0o600, 0o1600] {
+        let mode = std::fs::Permissions::from_mode(mode);
+        // A machine without room for a file says nothing about the lock.
+        if put(&path, bytes).is_ok() && fs_err::set_permissions(&path, mode).is_ok() {
+            contend(&path, bytes);
+        }
         drop(fs_err::remove_file(&path));
     }
     drop(fs_err::remove_dir(&dir));
@@ -88,10 +93,13 @@ fn contend(path: &Utf8Path, bytes: &[u8]) {
     let before = lock::inspect(path);
     match FileLock::acquire(path, &HOLDER, Wait::No) {
         Ok(taken) => {
-            let Ok(LockStatus::Stale { record, .. }) = before else {
-                panic!("taken over, but was {before:?}");
+            let record = match before {
+                Ok(LockStatus::Stale { record, .. }) => Some(record),
+                Ok(LockStatus::Unrecorded { .. }) => None,
+                _ => panic!("taken over, but was {before:?}"),
             };
-            assert_eq!(taken.took_over(), Some(&*record));
+            assert_eq!(taken.took_over(), record.as_deref());
+            assert_eq!(taken.took_over_unrecorded(), record.is_none());
             let id = taken.record().lock_id.clone();
             let now = lock::inspect(path);
             assert!(

@@ -4,6 +4,7 @@
 //! after a reboot, and in another container. With the boot id, the process-id namespace and the
 //! start time it does.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -37,24 +38,37 @@ pub(crate) struct Identity {
     pub(crate) time_namespace: Option<String>,
 }
 
+/// This process, once it is known as a whole.
+static CURRENT: OnceLock<Identity> = OnceLock::new();
+
 impl Identity {
-    /// This process.
+    /// This process. Nothing of it changes while it runs, so it is read once; the child of a fork
+    /// is another process, and reads anew.
     pub(crate) fn current() -> Identity {
         let pid = std::process::id();
-        Identity {
+        if let Some(known) = CURRENT.get().filter(|known| known.pid == pid) {
+            return known.clone();
+        }
+        let read = Identity {
             pid,
             start: start_time(pid),
             boot_id: boot_id(),
-            pid_namespace: pid_namespace(),
-            time_namespace: time_namespace(),
+            pid_namespace: namespace("pid"),
+            time_namespace: namespace("time"),
+        };
+        // What could not be read now may be readable the next time: files can run out.
+        if read.start.is_some() && read.boot_id.is_some() && read.pid_namespace.is_some() {
+            CURRENT.set(read.clone()).ok();
         }
+        read
     }
 
     /// Whether that process runs, seen from this one.
     pub(crate) fn liveness(&self) -> Liveness {
+        let me = Identity::current();
         let here =
-            |theirs: &Option<String>, ours: Option<String>| theirs.is_some() && *theirs == ours;
-        if !here(&self.boot_id, boot_id()) || !here(&self.pid_namespace, pid_namespace()) {
+            |theirs: &Option<String>, ours: &Option<String>| theirs.is_some() && theirs == ours;
+        if !here(&self.boot_id, &me.boot_id) || !here(&self.pid_namespace, &me.pid_namespace) {
             return Liveness::Unknown;
         }
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
@@ -66,7 +80,7 @@ impl Identity {
         }
         match (read_stat(self.pid), self.start) {
             (Some(stat), _) if stat.ended => Liveness::Dead,
-            _ if self.time_namespace != time_namespace() => Liveness::Unknown,
+            _ if self.time_namespace != me.time_namespace => Liveness::Unknown,
             (Some(stat), Some(start)) if stat.start == start => Liveness::Alive,
             (Some(_), Some(_)) => Liveness::Dead,
             _ => Liveness::Unknown,
@@ -81,20 +95,14 @@ fn start_time(pid: u32) -> Option<u64> {
 }
 
 /// The random id of this boot of the machine; `None` where there is none.
-pub(crate) fn boot_id() -> Option<String> {
+fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// The process-id namespace of this process; `None` where there is none.
-pub(crate) fn pid_namespace() -> Option<String> {
-    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    link.into_os_string().into_string().ok()
-}
-
-/// The time namespace of this process; `None` where there is none.
-fn time_namespace() -> Option<String> {
-    let link = std::fs::read_link("/proc/self/ns/time").ok()?;
+/// The namespace of this process of one kind; `None` where there is none.
+fn namespace(kind: &str) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
     link.into_os_string().into_string().ok()
 }
 

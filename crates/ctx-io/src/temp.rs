@@ -5,7 +5,7 @@
 //! as long as its owner lives. An owner that fails removes it; an owner that was killed cannot,
 //! so whoever writes the same target next finds it unlocked and [`sweep`]s it away.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -45,12 +45,19 @@ pub(crate) struct TempFile {
     name: TempName,
     file: File,
     os_lock: OsLock,
+    /// As it was when it was created.
+    metadata: Metadata,
 }
 
 impl TempFile {
     /// Creates a temporary file for `target`, empty and locked. (Model: TempCreate, TempFlock,
     /// TempStat, TempDiscard.)
     pub(crate) fn create(target: &Utf8Path) -> io::Result<TempFile> {
+        TempFile::create_as(target, 0o600)
+    }
+
+    /// The same with another mode, which the system may keep to or not.
+    pub(crate) fn create_as(target: &Utf8Path, mode: u32) -> io::Result<TempFile> {
         let prefix = prefix(target)?;
         for _ in 0..CREATE_ATTEMPTS {
             let name = format!("{prefix}{}{SUFFIX}", random::hex::<RANDOM_BYTES>()?);
@@ -59,7 +66,7 @@ impl TempFile {
                 .read(true)
                 .write(true)
                 .create_new(true)
-                .mode(0o600)
+                .mode(mode)
                 .open(&path);
             let file = match opened {
                 Ok(file) => file,
@@ -71,13 +78,15 @@ impl TempFile {
             let os_lock = os_lock::try_exclusive(&file)?;
             // A sweep may have come between create and lock: it then has the lock, or has
             // already removed the name.
-            let ours = FileId::of_path(&name.path)? == Some(FileId::of_file(&file)?);
+            let metadata = file.metadata()?;
+            let ours = FileId::of_path(&name.path)? == Some(FileId::of(&metadata));
             if os_lock != OsLock::Refused && ours {
                 failpoint::reach_at("temp.locked", target)?;
                 return Ok(TempFile {
                     name,
                     file,
                     os_lock,
+                    metadata,
                 });
             }
         }
@@ -95,6 +104,11 @@ impl TempFile {
 
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// As it was when it was created; what file it is does not change.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// Whether the operating system's lock is held on it; not so only where there are none.

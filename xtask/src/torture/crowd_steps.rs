@@ -13,7 +13,7 @@ use super::world::Setting;
 
 const CROWD: u64 = 16;
 /// The lock is complete under another name, and nothing was seen in its place.
-const CREATING: &str = "lock.flushed";
+const CREATING: &str = "lock.written";
 /// At most so many of them may be killed.
 const DOOMED: u64 = 6;
 

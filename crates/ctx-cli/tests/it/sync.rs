@@ -1,5 +1,6 @@
 //! `ctx connect sync` and `listen`: what arrives, how often, and what happens when it breaks off.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use ctx_config::paths;
@@ -204,6 +205,33 @@ fn a_sync_that_was_killed_is_taken_over_by_the_next_which_says_so() {
     took over the sync lock of `ctx connect sync`, process [pid] on [host], which died
     "#);
     assert!(!project.mirror().sync_lock().exists());
+}
+
+#[test]
+fn a_lock_whose_record_a_power_cut_took_is_shown_and_taken_over_by_the_next_sync() {
+    let world = World::new();
+    let hub = world.hub();
+    let project = world.registered("p", &hub);
+    project.sync();
+    let lock = project.mirror().sync_lock();
+    let empty = fs_err::File::create_new(&lock).unwrap();
+    let ours_by_its_mode = std::fs::Permissions::from_mode(0o1600);
+    empty.set_permissions(ours_by_its_mode).unwrap();
+    drop(empty);
+    let status = project.json(&["connect", "status"]);
+    assert_eq!(status["lock"]["state"], "stale");
+    assert_eq!(status["lock"]["record"], serde_json::Value::Null);
+    let found = project.ctx(&["connect", "verify"]);
+    assert!(found.stdout.contains("stale-lock"), "{}", found.show());
+    let run = project.ctx(&["connect", "sync"]);
+    assert_snapshot!(run.show(), @r#"
+    exit 0
+    --- stdout
+    nothing new
+    --- stderr
+    warning: took over .context/hub/.sync.lock from a process that died and whose record is lost, as after a power cut
+    "#);
+    assert!(!lock.exists());
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::{self, DataDir};
 use ctx_io::{
-    FileLock, Holder, LockError, ReadError, Wait, atomic, ensure_private_dir, failpoint,
-    read_private,
+    FileLock, Holder, LockError, LockRecord, ReadError, Wait, atomic, ensure_private_dir,
+    failpoint, read_private,
 };
 use tokio::net::UnixListener;
 use zeroize::Zeroizing;
@@ -180,11 +180,15 @@ fn read_token(dir: &DataDir) -> Result<TokenFile, HubError> {
 }
 
 fn death(dir: &DataDir, lock: &FileLock) -> Option<String> {
-    let dead = lock.took_over()?;
-    let (pid, dir) = (dead.pid, dir.path());
-    Some(format!(
-        "the hub before this one, process {pid}, ended without closing {dir}"
-    ))
+    let dir = dir.path();
+    match lock.took_over() {
+        Some(LockRecord { pid, .. }) => Some(format!(
+            "the hub before this one, process {pid}, ended without closing {dir}"
+        )),
+        None => lock
+            .took_over_unrecorded()
+            .then(|| format!("the hub before this one ended without closing {dir}")),
+    }
 }
 
 fn create(path: &Utf8Path) -> Result<(), HubError> {

@@ -112,6 +112,11 @@ pub enum SyncWarning {
         /// Changed files that were kept beside the new ones.
         set_aside: Vec<Utf8PathBuf>,
     },
+    /// The lock was taken over from a holder that died, and whose record had not reached the disk.
+    TookOverUnrecorded {
+        /// The lock.
+        path: Utf8PathBuf,
+    },
 }
 
 impl fmt::Display for SyncWarning {
@@ -132,6 +137,11 @@ impl fmt::Display for SyncWarning {
             Self::FinishedRebuild { .. } => {
                 f.write_str("an interrupted full sync has been finished")
             }
+            Self::TookOverUnrecorded { path } => write!(
+                f,
+                "took over {path} from a process that died and whose record is lost, as after a \
+                 power cut"
+            ),
         }
     }
 }

@@ -114,6 +114,10 @@ fn enter(
     };
     let lock = FileLock::acquire(&home.sync_lock(), &holder, options.wait)?;
     let mut warnings = Vec::new();
+    if lock.took_over_unrecorded() {
+        let path = lock.path().to_owned();
+        warnings.push(SyncWarning::TookOverUnrecorded { path });
+    }
     if let Some(set_aside) = rebuild::settle(&home)? {
         warnings.push(SyncWarning::FinishedRebuild { set_aside });
     }

@@ -18,9 +18,8 @@ enum Attempt {
     Won(Box<FileLock>),
     /// The file went away, or another came in its place, while it was looked at.
     Moved,
-    /// Refused, but about to change hands: worth another try even without a wait.
-    Settling(LockError),
-    Held(LockError),
+    /// What was seen. The file is closed, or who waits would keep others from it.
+    Refused(Box<Sight>),
 }
 
 pub(super) fn acquire(
@@ -30,16 +29,16 @@ pub(super) fn acquire(
 ) -> Result<FileLock, LockError> {
     let mut pace = Pace::new(wait);
     loop {
-        match attempt(path, holder, &pace)? {
+        match attempt(path, holder)? {
             Attempt::Won(lock) => match claim(*lock, &mut pace)? {
                 Some(lock) => return Ok(lock),
                 None => pace.churn(),
             },
             Attempt::Moved => pace.churn(),
-            Attempt::Settling(_) if pace.settle() => {}
-            Attempt::Settling(error) | Attempt::Held(error) => {
-                if !pace.wait() {
-                    return Err(error);
+            // About to change hands, it is worth another try even without a wait.
+            Attempt::Refused(sight) => {
+                if !pace.wait() && !(sight.is_settling() && pace.settle()) {
+                    return Err(refusal(path, &sight, pace.waited()));
                 }
             }
         }
@@ -66,20 +65,15 @@ fn claim(mut lock: FileLock, pace: &mut Pace) -> Result<Option<FileLock>, LockEr
     Ok(None)
 }
 
-fn attempt(path: &Utf8Path, holder: &Holder<'_>, pace: &Pace) -> Result<Attempt, LockError> {
+fn attempt(path: &Utf8Path, holder: &Holder<'_>) -> Result<Attempt, LockError> {
     match examine(path, Ask::Exclusive)? {
         // Looked at first, so that only who has a chance pays for a temporary file.
         Found::Nothing => Ok(FileLock::create(path, holder)?
             .map_or(Attempt::Moved, |lock| Attempt::Won(Box::new(lock)))),
         Found::Moved => Ok(Attempt::Moved),
-        Found::Closed(sight) => Ok(Attempt::Held(held_by_existence(
-            path,
-            &sight,
-            Why::NotReadable,
-            pace.waited(),
-        ))),
-        Found::File(opened) if opened.is_takeable() => take_over(path, holder, *opened),
-        Found::File(opened) => Ok(refusal(path, &opened, pace.waited())),
+        Found::Closed(sight) => Ok(Attempt::Refused(Box::new(sight))),
+        Found::File(opened) if opened.sight.is_takeable() => take_over(path, holder, *opened),
+        Found::File(opened) => Ok(Attempt::Refused(Box::new(opened.sight))),
     }
 }
 
@@ -110,24 +104,20 @@ fn take_over(path: &Utf8Path, holder: &Holder<'_>, opened: Opened) -> Result<Att
         id,
         record,
         took_over: sight.record().cloned().map(Box::new),
+        from_unrecorded: sight.record().is_none(),
         length,
         announces: false,
         released: false,
     })))
 }
 
-fn refusal(path: &Utf8Path, opened: &Opened, waited: Duration) -> Attempt {
-    let error = match opened.verdict() {
-        Verdict::Held => held(path, &opened.sight, waited),
+fn refusal(path: &Utf8Path, sight: &Sight, waited: Duration) -> LockError {
+    match sight.verdict() {
+        Verdict::Held => held(path, sight, waited),
         // Its process is dead, but without a lock of the operating system two contenders could
         // both think so: it is for `remove_stale` to end it.
-        Verdict::Stale => held_by_existence(path, &opened.sight, Why::NoOsLocks, waited),
-        Verdict::Unverified(why) => held_by_existence(path, &opened.sight, why, waited),
-    };
-    if opened.is_settling() {
-        Attempt::Settling(error)
-    } else {
-        Attempt::Held(error)
+        Verdict::Stale => held_by_existence(path, sight, Why::NoOsLocks, waited),
+        Verdict::Unverified(why) => held_by_existence(path, sight, why, waited),
     }
 }
 
@@ -136,7 +126,7 @@ pub(super) fn held(path: &Utf8Path, sight: &Sight, waited: Duration) -> LockErro
         Some(record) => LockError::Held {
             path: path.to_owned(),
             record: Box::new(record.clone()),
-            age: sight.age,
+            age: sight.age(),
             waited,
         },
         None => held_by_existence(path, sight, Why::Foreign, waited),
@@ -152,7 +142,7 @@ pub(super) fn held_by_existence(
     LockError::HeldByExistence {
         path: path.to_owned(),
         id: sight.id.clone(),
-        age: sight.age,
+        age: sight.age(),
         why,
         waited,
     }

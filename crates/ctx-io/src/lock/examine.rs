@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use camino::Utf8Path;
 
@@ -34,20 +34,20 @@ pub(super) enum Found {
 pub(super) struct Opened {
     pub(super) file: File,
     pub(super) id: FileId,
-    pub(super) os_lock: OsLock,
     /// The length of the complete lines.
     pub(super) length: u64,
     pub(super) sight: Sight,
 }
 
-/// What a lock file says.
+/// What a lock file says, and the operating system of it.
 #[derive(Debug)]
 pub(super) struct Sight {
     pub(super) content: Content,
     /// What to call the lock.
     pub(super) id: String,
-    /// `None` when clocks disagree.
-    pub(super) age: Option<Duration>,
+    /// `Unsupported` where it could not be asked.
+    os_lock: OsLock,
+    modified: Option<SystemTime>,
     /// The file, to be compared with what is there later.
     pub(super) print: Print,
 }
@@ -98,11 +98,10 @@ pub(super) fn examine(path: &Utf8Path, ask: Ask) -> Result<Found, LockError> {
     }
     let (content, length) = record::read(&file).map_err(at(LockStep::Read))?;
     let metadata = file.metadata().map_err(at(LockStep::Inspect))?;
-    let sight = Sight::new(content, &metadata);
+    let sight = Sight::new(content, &metadata, os_lock);
     Ok(Found::File(Box::new(Opened {
         file,
         id,
-        os_lock,
         length,
         sight,
     })))
@@ -114,7 +113,8 @@ fn not_opened(path: &Utf8Path, error: io::Error) -> Result<Found, LockError> {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             let metadata = lstat(path).map_err(LockError::at(path, LockStep::Inspect))?;
             Ok(metadata.map_or(Found::Nothing, |metadata| {
-                Found::Closed(Sight::new(Content::NotOurs(Why::NotReadable), &metadata))
+                let content = Content::NotOurs(Why::NotReadable);
+                Found::Closed(Sight::new(content, &metadata, OsLock::Unsupported))
             }))
         }
         _ => Err(LockError::at(path, LockStep::Open)(error)),
@@ -122,21 +122,60 @@ fn not_opened(path: &Utf8Path, error: io::Error) -> Result<Found, LockError> {
 }
 
 impl Sight {
-    fn new(content: Content, metadata: &Metadata) -> Sight {
-        let (id, age) = match content.record() {
-            Some(record) => (record.lock_id.clone(), record.age()),
-            None => (legacy_id(metadata), age_of(metadata)),
+    fn new(content: Content, metadata: &Metadata, os_lock: OsLock) -> Sight {
+        let id = match content.record() {
+            Some(record) => record.lock_id.clone(),
+            None => legacy_id(metadata),
         };
         Sight {
             content,
             id,
-            age,
+            os_lock,
+            modified: metadata.modified().ok(),
             print: Print::of(metadata),
         }
     }
 
     pub(super) fn record(&self) -> Option<&LockRecord> {
         self.content.record()
+    }
+
+    /// For how long the lock has been there; `None` when clocks disagree.
+    pub(super) fn age(&self) -> Option<Duration> {
+        match self.record() {
+            Some(record) => record.age(),
+            None => self.modified?.elapsed().ok(),
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        judge(self.os_lock, &self.content, LockRecord::liveness)
+    }
+
+    /// Someone has the operating system's lock on it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.os_lock == OsLock::Refused
+    }
+
+    /// Refused, although its record looks dead or is lost: someone is taking it over, or only
+    /// looks.
+    pub(super) fn is_settling(&self) -> bool {
+        self.is_refused()
+            && match &self.content {
+                Content::Ours(record) | Content::Newer(record) => record.looks_dead(),
+                Content::NotOurs(why) => *why == Why::Unrecorded,
+            }
+    }
+
+    /// Granted, and the dead holder was protected by the operating system's lock, so that being
+    /// granted proves its death and one contender alone has it.
+    pub(super) fn is_takeable(&self) -> bool {
+        self.os_lock == OsLock::Granted
+            && match &self.content {
+                Content::Ours(record) => record.os_lock,
+                Content::Newer(_) => false,
+                Content::NotOurs(why) => *why == Why::Unrecorded,
+            }
     }
 }
 
@@ -147,10 +186,6 @@ fn legacy_id(metadata: &Metadata) -> String {
     format!("legacy-{}-{nanoseconds}", metadata.ino())
 }
 
-fn age_of(metadata: &Metadata) -> Option<Duration> {
-    metadata.modified().ok()?.elapsed().ok()
-}
-
 /// Judges by what the operating system answered and the file says. `liveness` is asked only
 /// where there is no lock of the operating system to go by.
 pub(super) fn judge(
@@ -159,6 +194,7 @@ pub(super) fn judge(
     liveness: impl FnOnce(&LockRecord) -> Liveness,
 ) -> Verdict {
     match (content, os_lock) {
+        (Content::NotOurs(Why::Unrecorded), OsLock::Granted) => Verdict::Stale,
         (Content::NotOurs(why), _) => Verdict::Unverified(*why),
         (Content::Ours(_) | Content::Newer(_), OsLock::Refused) => Verdict::Held,
         (Content::Newer(_), _) => Verdict::Unverified(Why::NewerFormat),
@@ -168,29 +204,6 @@ pub(super) fn judge(
             Liveness::Dead => Verdict::Stale,
             Liveness::Unknown => Verdict::Unverified(Why::NoOsLocks),
         },
-    }
-}
-
-impl Opened {
-    pub(super) fn verdict(&self) -> Verdict {
-        judge(self.os_lock, &self.sight.content, LockRecord::liveness)
-    }
-
-    /// Someone has the operating system's lock on it.
-    pub(super) fn is_refused(&self) -> bool {
-        self.os_lock == OsLock::Refused
-    }
-
-    /// Refused, although its record looks dead: someone is taking it over, or only looks.
-    pub(super) fn is_settling(&self) -> bool {
-        self.is_refused() && self.sight.record().is_some_and(LockRecord::looks_dead)
-    }
-
-    /// Granted, and the dead holder was protected by the operating system's lock, so that being
-    /// granted proves its death and one contender alone has it.
-    pub(super) fn is_takeable(&self) -> bool {
-        self.os_lock == OsLock::Granted
-            && matches!(&self.sight.content, Content::Ours(record) if record.os_lock)
     }
 }
 

@@ -35,6 +35,14 @@ pub enum LockStatus {
         /// How long ago it took the lock; `None` when clocks disagree.
         age: Option<Duration>,
     },
+    /// Its holder is dead, and nothing else is known of it: its record never reached the disk, as
+    /// when the power fails. What is said of [`Stale`](LockStatus::Stale) goes for it too.
+    Unrecorded {
+        /// What to call it in [`remove_by_id`].
+        id: String,
+        /// For how long it has been there; `None` when clocks disagree.
+        age: Option<Duration>,
+    },
     /// It is held by its existence: whether its holder lives cannot be told from here.
     Unverified {
         /// The holder, if the file names one.
@@ -75,14 +83,18 @@ pub fn inspect(path: &Utf8Path) -> Result<LockStatus, LockError> {
     Ok(match (verdict, sight.record()) {
         (Verdict::Held, Some(record)) => LockStatus::Held {
             record: Box::new(record.clone()),
-            age: sight.age,
+            age: sight.age(),
         },
         (Verdict::Stale, Some(record)) => LockStatus::Stale {
             record: Box::new(record.clone()),
-            age: sight.age,
+            age: sight.age(),
         },
         (Verdict::Unverified(why), _) => unverified(sight, why),
-        (Verdict::Held | Verdict::Stale, None) => unverified(sight, Why::Foreign),
+        (Verdict::Stale, None) => LockStatus::Unrecorded {
+            age: sight.age(),
+            id: sight.id,
+        },
+        (Verdict::Held, None) => unverified(sight, Why::Foreign),
     })
 }
 
@@ -124,7 +136,7 @@ pub fn remove_by_id(path: &Utf8Path, id: &str) -> Result<Removed, LockError> {
         }
         match seen.verdict {
             Verdict::Held => Err(held(path, &seen.sight, Duration::ZERO)),
-            Verdict::Unverified(why) if seen.is_refused => {
+            Verdict::Unverified(why) if seen.sight.is_refused() => {
                 Err(held_by_existence(path, &seen.sight, why, Duration::ZERO))
             }
             Verdict::Stale | Verdict::Unverified(_) => Ok(()),
@@ -163,10 +175,18 @@ fn removed(sight: Sight) -> Removed {
 struct Seen {
     sight: Sight,
     verdict: Verdict,
-    /// Someone has the operating system's lock on it.
-    is_refused: bool,
     /// Keeps the operating system's lock that was granted. Without it, it may not be opened.
     _file: Option<File>,
+}
+
+impl Seen {
+    fn new(sight: Sight, file: Option<File>) -> Seen {
+        Seen {
+            verdict: sight.verdict(),
+            sight,
+            _file: file,
+        }
+    }
 }
 
 /// Looks until what is seen stands still: a takeover under way gets the time it needs.
@@ -176,23 +196,9 @@ fn settled(path: &Utf8Path, ask: Ask) -> Result<Option<Seen>, LockError> {
         match examine(path, ask)? {
             Found::Nothing => return Ok(None),
             Found::Moved => pace.churn(),
-            Found::Closed(sight) => {
-                return Ok(Some(Seen {
-                    sight,
-                    verdict: Verdict::Unverified(Why::NotReadable),
-                    is_refused: false,
-                    _file: None,
-                }));
-            }
-            Found::File(opened) if opened.is_settling() && pace.settle() => {}
-            Found::File(opened) => {
-                return Ok(Some(Seen {
-                    verdict: opened.verdict(),
-                    is_refused: opened.is_refused(),
-                    sight: opened.sight,
-                    _file: Some(opened.file),
-                }));
-            }
+            Found::Closed(sight) => return Ok(Some(Seen::new(sight, None))),
+            Found::File(opened) if opened.sight.is_settling() && pace.settle() => {}
+            Found::File(opened) => return Ok(Some(Seen::new(opened.sight, Some(opened.file)))),
         }
     }
 }
@@ -200,8 +206,8 @@ fn settled(path: &Utf8Path, ask: Ask) -> Result<Option<Seen>, LockError> {
 fn unverified(sight: Sight, why: Why) -> LockStatus {
     LockStatus::Unverified {
         record: sight.record().cloned().map(Box::new),
+        age: sight.age(),
         id: sight.id,
-        age: sight.age,
         why,
     }
 }

@@ -1,8 +1,9 @@
 //! The lock: a file whose existence is the lock, and whose holder the kernel vouches for.
 //!
-//! - **One wins.** The file is written, flushed and locked (operating system's lock) under a
-//!   temporary name, then moved into place by a rename that fails if something is there. There
-//!   is no instant at which the lock exists without its owner record.
+//! - **One wins.** The file is locked (operating system's lock) and written under a temporary
+//!   name, then moved into place by a rename that fails if something is there. There is no instant
+//!   at which the lock exists without its owner record. A power cut may take the record and leave
+//!   the name; by a mark in its mode the file is known as ours all the same.
 //! - **The dead do not block.** A contender that finds the file asks for the operating system's
 //!   lock on it. Refused: held. Granted: the holder died, and after checking that the path still
 //!   names this very file the contender takes it over in place.
@@ -19,6 +20,7 @@ mod contend;
 mod error;
 mod examine;
 mod inspect;
+mod mark;
 mod record;
 mod removal;
 mod wait;
@@ -34,7 +36,7 @@ pub use inspect::{LockStatus, Removed, inspect, remove_by_id, remove_stale};
 pub use record::{FORMAT, LockRecord, Why};
 
 use crate::file_id::FileId;
-use crate::temp::{self, TempFile};
+use crate::temp;
 use crate::{failpoint, flush};
 
 /// Who takes the lock, for the record.
@@ -68,6 +70,7 @@ pub struct FileLock {
     id: FileId,
     record: LockRecord,
     took_over: Option<Box<LockRecord>>,
+    from_unrecorded: bool,
     /// The length of the complete lines.
     length: u64,
     /// Somebody may be about to remove it from outside, so its own removal is announced.
@@ -108,6 +111,12 @@ impl FileLock {
         self.took_over.as_deref()
     }
 
+    /// Whether the lock was taken over from a holder of whom nothing is known but that it is dead:
+    /// its record never reached the disk, as when the power fails.
+    pub fn took_over_unrecorded(&self) -> bool {
+        self.from_unrecorded
+    }
+
     /// Makes the lock say what its holder is doing now, and checks that it is still held.
     ///
     /// # Errors
@@ -145,18 +154,20 @@ impl FileLock {
     /// (Model: TempCreate, TempFlock, TempStat, TempWrite, Publish; TempDiscard on the way out.)
     fn create(path: &Utf8Path, holder: &Holder<'_>) -> Result<Option<FileLock>, LockError> {
         let at = |step| LockError::at(path, step);
-        let mut temp = TempFile::create(path).map_err(at(LockStep::Create))?;
+        let (mut temp, marked) = mark::create(path).map_err(at(LockStep::Create))?;
         let record = LockRecord::new(holder, temp.is_os_locked()).map_err(at(LockStep::Create))?;
         let line = record.to_line().map_err(at(LockStep::Write))?;
         temp.write_all(&line)
             .and_then(|()| failpoint::reach_at("lock.written", path))
             .map_err(at(LockStep::Write))?;
-        // Without this a power cut may leave the name without the record: a lock that looks like
-        // an older program's, which nobody may break.
-        flush::data(temp.file(), path)
-            .and_then(|()| failpoint::reach_at("lock.flushed", path))
-            .map_err(at(LockStep::Sync))?;
-        let id = FileId::of_file(temp.file()).map_err(at(LockStep::Inspect))?;
+        if !marked {
+            // Without this a power cut may leave the name without the record: a lock that looks
+            // like an older program's, which nobody may break.
+            flush::data(temp.file(), path)
+                .and_then(|()| failpoint::reach_at("lock.flushed", path))
+                .map_err(at(LockStep::Sync))?;
+        }
+        let id = FileId::of(temp.metadata());
         let published = temp.publish_new(path).map_err(at(LockStep::Publish))?;
         let lock = published.map(|file| FileLock {
             path: path.to_owned(),
@@ -165,6 +176,7 @@ impl FileLock {
             announces: !record.os_lock,
             record,
             took_over: None,
+            from_unrecorded: false,
             length: record::length_of(&line),
             released: false,
         });

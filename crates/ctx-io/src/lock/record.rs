@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Holder;
+use super::{Holder, mark};
 use crate::process::{self, Identity, Liveness};
 use crate::random;
 
@@ -108,7 +108,7 @@ impl LockRecord {
             .duration_since(self.since)
             .try_into()
             .ok()?;
-        let boot_id = process::boot_id();
+        let boot_id = Identity::current().boot_id;
         let this_boot = boot_id.is_some() && self.boot_id == boot_id;
         let longest = process::uptime().filter(|_| this_boot);
         longest
@@ -135,7 +135,7 @@ impl LockRecord {
             Liveness::Alive => false,
             Liveness::Dead => true,
             Liveness::Unknown => {
-                let boot_id = process::boot_id();
+                let boot_id = Identity::current().boot_id;
                 boot_id.is_some()
                     && self.boot_id.is_some()
                     && self.boot_id != boot_id
@@ -175,6 +175,9 @@ pub enum Why {
     /// It is not the lock but what a process leaves beside it that began to remove one and did not
     /// come to its end; whether it still runs cannot be told.
     BeingRemoved,
+    /// The file is ours, and its record is gone, as a power cut leaves it. Somebody has the
+    /// operating system's lock on it, and has not written another record; or there is no such lock.
+    Unrecorded,
 }
 
 impl std::fmt::Display for Why {
@@ -187,6 +190,7 @@ impl std::fmt::Display for Why {
             Why::NoOsLocks => "its file system has no locks that end with their holder",
             Why::NotReadable => "it may not be opened",
             Why::BeingRemoved => "whoever began to remove the lock has not finished",
+            Why::Unrecorded => "its owner record is lost, as after a power cut",
         })
     }
 }
@@ -211,7 +215,8 @@ impl Content {
 /// Reads the last complete line of `file` that is no victim of a power cut, and the length of all
 /// complete lines: behind them may be the torn line of a holder that died while writing it.
 pub(super) fn read(file: &File) -> io::Result<(Content, u64)> {
-    let length = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let length = metadata.len();
     let start = length.saturating_sub(TAIL_BYTES);
     let mut tail = Vec::new();
     let mut buffer = [0_u8; 4096];
@@ -223,6 +228,9 @@ pub(super) fn read(file: &File) -> io::Result<(Content, u64)> {
         tail.extend_from_slice(buffer.get(..read).unwrap_or_default());
     }
     let (content, complete) = parse_tail(&tail, start == 0);
+    if content.record().is_none() && mark::is_on(&metadata) && mark::is_remains(&tail) {
+        return Ok((Content::NotOurs(Why::Unrecorded), 0));
+    }
     Ok((content, start + complete))
 }
 

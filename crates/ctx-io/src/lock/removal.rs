@@ -19,13 +19,13 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Holder;
 use super::error::{LockError, LockStep};
 use super::examine::{Ask, Found, Sight, Verdict, examine, unlink};
 use super::record::{LockRecord, Why};
+use super::{Holder, mark};
 use crate::failpoint;
 use crate::file_id::{FileId, lstat};
-use crate::temp::{self, TempFile};
+use crate::temp;
 
 /// What an announcement's name ends with.
 const SUFFIX: &str = ".removing";
@@ -65,7 +65,8 @@ impl Drop for Announcement {
 fn announce(lock: &Utf8Path) -> Result<Announcement, LockError> {
     use std::io::Write as _;
     let at = |step| LockError::at(lock, step);
-    let mut temp = TempFile::create(lock).map_err(at(LockStep::Create))?;
+    // Not flushed: where it has no mark, nothing but its id ends one that a power cut emptied.
+    let (mut temp, _) = mark::create(lock).map_err(at(LockStep::Create))?;
     let holder = Holder {
         command: "removing a lock",
         version: env!("CARGO_PKG_VERSION"),
@@ -124,7 +125,7 @@ pub(super) fn pending(path: &Utf8Path) -> Result<Option<Pending>, LockError> {
         let (sight, why) = match examine(&found, Ask::Shared)? {
             Found::Nothing | Found::Moved => continue,
             Found::Closed(sight) => (sight, Why::NotReadable),
-            Found::File(opened) if opened.verdict() == Verdict::Stale => {
+            Found::File(opened) if opened.sight.verdict() == Verdict::Stale => {
                 unlink(&found)?;
                 continue;
             }
@@ -145,7 +146,7 @@ pub(super) fn withdraw(path: &Utf8Path, id: &str) -> Result<Option<Sight>, LockE
         let sight = match examine(&found, Ask::Shared)? {
             Found::Nothing | Found::Moved => continue,
             Found::Closed(sight) => sight,
-            Found::File(opened) if opened.verdict() == Verdict::Held => continue,
+            Found::File(opened) if opened.sight.verdict() == Verdict::Held => continue,
             Found::File(opened) => opened.sight,
         };
         if sight.id == id {

@@ -37,6 +37,7 @@ fn every_sight_has_its_verdict() {
     let ours = |os_lock| Content::Ours(record(os_lock));
     let newer = || Content::Newer(record(true));
     let legacy = || Content::NotOurs(Why::Empty);
+    let lost = || Content::NotOurs(Why::Unrecorded);
     let not_asked = |_: &LockRecord| -> Liveness { panic!("the system's lock is the proof") };
     for (os_lock, content, verdict) in [
         (Refused, ours(true), Verdict::Held),
@@ -46,6 +47,9 @@ fn every_sight_has_its_verdict() {
         (Granted, ours(true), Verdict::Stale),
         (Granted, newer(), Verdict::Unverified(Why::NewerFormat)),
         (Granted, legacy(), Verdict::Unverified(Why::Empty)),
+        (Refused, lost(), Verdict::Unverified(Why::Unrecorded)),
+        (Granted, lost(), Verdict::Stale),
+        (Unsupported, lost(), Verdict::Unverified(Why::Unrecorded)),
         (Unsupported, newer(), Verdict::Unverified(Why::NewerFormat)),
         (Unsupported, legacy(), Verdict::Unverified(Why::Empty)),
     ] {

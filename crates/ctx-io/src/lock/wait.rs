@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 use super::Wait;
 use crate::random;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// The part of its time so far that a contender lets pass before it looks again: so much longer
+/// than needed does it wait at most, and its looks grow with the logarithm of its time.
+const PART: u32 = 8;
 /// How long a lock may be refused while its record looks dead.
 const SETTLE: Duration = Duration::from_millis(300);
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
@@ -19,7 +22,6 @@ const CHURN_PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct Pace {
     started: Instant,
     limit: Duration,
-    pause: Duration,
     settling_since: Option<Instant>,
     has_waited: bool,
 }
@@ -33,7 +35,6 @@ impl Pace {
         Pace {
             started: Instant::now(),
             limit,
-            pause: FIRST_PAUSE,
             settling_since: None,
             has_waited: false,
         }
@@ -41,13 +42,14 @@ impl Pace {
 
     /// Pauses before the next try; `false` when the time is over.
     pub(super) fn wait(&mut self) -> bool {
-        let left = self.limit.saturating_sub(self.started.elapsed());
+        let waited = self.started.elapsed();
+        let left = self.limit.saturating_sub(waited);
         if left.is_zero() {
             return false;
         }
         self.has_waited = true;
-        thread::sleep(jittered(self.pause).min(left));
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let pause = (waited / PART).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        thread::sleep(jittered(pause).min(left));
         true
     }
 

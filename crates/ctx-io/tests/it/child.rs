@@ -1,6 +1,7 @@
 //! What children do.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_io::lock::{inspect, remove_by_id, remove_stale};
@@ -22,6 +23,8 @@ fn role() {
         "contend" => contend(&dir),
         "hold" => hold(&dir),
         "count" => count(&dir),
+        "take" => take(&dir),
+        "remove" => drop(remove_stale(&dir.join(LOCK)).unwrap()),
         "lock-loop" => lock_loop(&dir),
         "write-loop" => write_loop(&dir),
         "limited" => limited(&dir),
@@ -40,7 +43,11 @@ fn contend(dir: &Utf8Path) {
     for number in 0..LOCKS {
         match FileLock::acquire(&numbered(dir, number), &HOLDER, Wait::No) {
             Ok(lock) => {
-                let from = lock.took_over().map_or("nobody", |record| &record.lock_id);
+                let from = match lock.took_over() {
+                    Some(record) => &record.lock_id,
+                    None if lock.took_over_unrecorded() => "unrecorded",
+                    None => "nobody",
+                };
                 say(&format!("won {} {from}", lock.record().lock_id));
                 won.push(lock);
             }
@@ -69,6 +76,18 @@ fn hold(dir: &Utf8Path) {
     }
     loop {
         std::thread::park();
+    }
+}
+
+/// Takes one lock, and says how it went.
+fn take(dir: &Utf8Path) {
+    match FileLock::acquire(&dir.join(LOCK), &HOLDER, Wait::No) {
+        Ok(lock) => {
+            let mode = std::fs::metadata(lock.path()).unwrap().permissions().mode();
+            say(&format!("won {:o}", mode & 0o7777));
+            lock.release().unwrap();
+        }
+        Err(error) => say(&error.to_string().replace(dir.as_str(), "DIR")),
     }
 }
 

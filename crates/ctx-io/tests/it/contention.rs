@@ -27,7 +27,7 @@ pub(crate) fn insist(path: &Utf8Path) -> FileLock {
 }
 
 /// One answer of 16 threads that start together; winners hold until all have answered.
-fn race(path: &Utf8Path) -> (Vec<(LockRecord, Option<LockRecord>)>, Vec<LockError>) {
+pub(crate) fn race(path: &Utf8Path) -> (Vec<(LockRecord, Option<LockRecord>)>, Vec<LockError>) {
     let (start, answered) = (Barrier::new(CONTENDERS), Barrier::new(CONTENDERS));
     let mut winners = Vec::new();
     let mut losers = Vec::new();
@@ -149,7 +149,7 @@ fn processes(role: &str, dir: &Utf8Path) -> Vec<Role> {
 
 /// What 16 processes said that went for [`LOCKS`] locks one after the other, all at once and
 /// holding what they won: for each lock, who won it and from whom.
-fn race_of_processes(scratch: &Scratch) -> Vec<(String, String)> {
+pub(crate) fn race_of_processes(scratch: &Scratch) -> Vec<(String, String)> {
     let roles = processes("contend", scratch);
     let mut winners = vec![Vec::new(); LOCKS];
     let mut held_by = vec![Vec::new(); LOCKS];

@@ -1,11 +1,13 @@
 //! Steps at which a process stops, fails or dies, as the environment says.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Output, Stdio};
 
 use ctx_io::failpoint::{STEPS, VARIABLE};
+use ctx_io::{FileLock, Wait};
 
-use crate::harness::{Role, Scratch, command, eventually};
+use crate::harness::{HOLDER, LOCK, Role, Scratch, command, eventually, put};
 
 /// Runs the role that writes a few files, with these rules.
 fn writes(scratch: &Scratch, rules: &str) -> Output {
@@ -126,4 +128,75 @@ fn the_list_is_printed_on_demand_and_the_program_ends() {
     let list: String = STEPS.iter().map(|step| format!("{step}\n")).collect();
     assert!(text.ends_with(&list), "{text}");
     assert!(!scratch.join("a").exists());
+}
+
+/// The steps of a process that takes a lock under `rules`, those about its flush, and what it said.
+fn flushes(rules: &str) -> (Vec<String>, Vec<String>) {
+    let scratch = Scratch::new();
+    let notes = scratch.join("notes");
+    let note = |step: &str| format!("{step}=note:{notes}");
+    let mut all = vec![
+        note("fsync.file"),
+        note("lock.flushed"),
+        note("lock.linked"),
+    ];
+    all.extend((!rules.is_empty()).then(|| rules.to_owned()));
+    let mut command = command("take", &scratch);
+    command.env(VARIABLE, all.join(";"));
+    let said = Role::spawn(command).finish();
+    let noted = std::fs::read_to_string(&notes).unwrap();
+    std::fs::remove_file(&notes).unwrap();
+    assert_eq!(scratch.names(), [""; 0]);
+    (noted.lines().map(str::to_owned).collect(), said)
+}
+
+#[test]
+fn the_record_of_a_lock_is_flushed_where_its_file_has_no_mark() {
+    let line = |step: &str| format!("{step} {LOCK}");
+    let [fsync, flushed, linked] = ["fsync.file", "lock.flushed", "lock.linked"].map(line);
+    let (steps, said) = flushes("");
+    assert_eq!(
+        (steps, said),
+        (vec![linked.clone()], vec!["won 1600".to_owned()])
+    );
+    // A file system without modes.
+    let (steps, _) = flushes("lock.marked=EOPNOTSUPP");
+    assert_eq!(steps, [fsync.clone(), flushed.clone(), linked.clone()]);
+    // One without locks of the operating system: the mark would say what is not so.
+    let (steps, said) = flushes("os-lock.try=ENOLCK");
+    assert_eq!(steps, [fsync, flushed, linked]);
+    assert_eq!(said, ["won 600"]);
+}
+
+#[test]
+fn a_lock_whose_record_cannot_be_flushed_is_not_taken() {
+    let scratch = Scratch::new();
+    let mut command = command("take", &scratch);
+    command.env(VARIABLE, "lock.marked=EOPNOTSUPP;fsync.file=EIO");
+    assert_eq!(
+        Role::spawn(command).finish(),
+        [format!("cannot flush the lock DIR/{LOCK}")]
+    );
+    assert_eq!(scratch.names(), [""; 0]);
+}
+
+#[test]
+fn a_removal_that_ends_with_the_power_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let marked = std::fs::Permissions::from_mode(0o1600);
+    put(&scratch.lock(), b"");
+    std::fs::set_permissions(scratch.lock(), marked).unwrap();
+    let mut command = command("remove", &scratch);
+    command.env(VARIABLE, "unlock.announced=kill");
+    assert_eq!(command.output().unwrap().status.signal(), Some(9));
+    let [announcement, lock] = &scratch.names()[..] else {
+        panic!("{:?}", scratch.names())
+    };
+    assert!(announcement.ends_with(".removing") && lock == LOCK);
+    // Its record had not reached the disk.
+    put(&scratch.join(announcement), b"");
+    let lock = FileLock::acquire(&scratch.lock(), &HOLDER, Wait::No).unwrap();
+    assert!(lock.took_over_unrecorded());
+    lock.release().unwrap();
+    assert_eq!(scratch.names(), [""; 0]);
 }

@@ -24,7 +24,8 @@ fn a_lock_is_one_private_file_with_one_record_and_release_removes_it() {
         .unwrap()
         .permissions()
         .mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    // Private, and marked as ours.
+    assert_eq!(mode & 0o7777, 0o1600);
     let text = std::fs::read_to_string(scratch.lock()).unwrap();
     assert_eq!(text.lines().count(), 1);
     let read: ctx_io::LockRecord = serde_json::from_str(&text).unwrap();

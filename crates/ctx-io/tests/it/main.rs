@@ -19,4 +19,5 @@ mod harness;
 mod limits;
 mod lock;
 mod model;
+mod power_cut;
 mod read;

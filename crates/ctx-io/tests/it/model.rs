@@ -25,6 +25,7 @@ const THREE: Protocol = Protocol {
     os_locks: true,
     publication: Publication::Rename,
     person: Person::Away,
+    power_cuts: false,
     bug: None,
 };
 const TWO: Protocol = Protocol {
@@ -135,6 +136,37 @@ fn two_contenders_keep_every_promise_in_every_variant() {
 fn one_who_looks_blocks_nobody_for_good() {
     let roles = [Contender, Looker, Absent];
     keeps_every_promise(Protocol { roles, ..THREE });
+}
+
+#[test]
+fn a_power_cut_that_takes_the_record_blocks_nobody_because_of_the_mark() {
+    let powered = Protocol {
+        power_cuts: true,
+        ..TWO
+    };
+    for publication in [Publication::Rename, Publication::Link] {
+        keeps_every_promise(Protocol {
+            publication,
+            ..powered
+        });
+    }
+    let roles = [Contender, Remover, Absent];
+    keeps_every_promise(Protocol { roles, ..powered });
+
+    let bug = Some(Bug::IgnoresMark);
+    let graph = safe(Protocol { bug, ..powered }, World::normal);
+    let blocked = graph.can_always_reach(somebody_holds).unwrap_err();
+    tell(&format!(
+        "{} steps: {}",
+        blocked.trace.len(),
+        blocked.tell()
+    ));
+    assert!(
+        blocked
+            .trace
+            .iter()
+            .any(|(step, _)| *step == Step::PowerCut)
+    );
 }
 
 #[test]

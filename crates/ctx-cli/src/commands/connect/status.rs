@@ -184,6 +184,13 @@ impl LockReport {
                 );
                 ("stale", Some((record.lock_id.clone(), *held)), text)
             }
+            LockStatus::Unrecorded { id, age: held } => {
+                let text = format!(
+                    "left by a holder whose record is lost, {}; the next sync takes it over",
+                    how_long(*held)
+                );
+                ("stale", Some((id.clone(), *held)), text)
+            }
             LockStatus::Unverified {
                 id, age: held, why, ..
             } => {

@@ -67,11 +67,6 @@ fn what_a_commit_relies_on_is_flushed_before_it() {
             &at("lock.written", lock),
             &at("lock.linked", lock),
         );
-        order.each(
-            &at("lock.written", lock),
-            &at("lock.flushed", lock),
-            &at("lock.linked", lock),
-        );
         for file in [
             paths::DECISIONS_FILE,
             paths::LEARNINGS_FILE,

@@ -82,8 +82,8 @@ fn a_rotation_killed_at_any_step_is_settled_by_the_next_sync() {
     atomic.flushed 2
     atomic.renamed 2
     atomic.durable 2
+    lock.marked 1
     lock.written 1
-    lock.flushed 1
     lock.linked 1
     lock.unlinking 1
     lock.unlinked 1

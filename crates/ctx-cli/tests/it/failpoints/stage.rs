@@ -115,8 +115,8 @@ pub(crate) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
-        name: "no rename without replacing",
-        rules: "temp.rename-new=EINVAL",
+        name: "neither rename without replacing nor sticky bit",
+        rules: "temp.rename-new=EINVAL;lock.marked=EOPNOTSUPP",
         ..PLAIN
     },
 ];

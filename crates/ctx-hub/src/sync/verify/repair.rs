@@ -185,7 +185,7 @@ impl Job {
             version: &self.options.version,
         };
         let lock = FileLock::acquire(path, &holder, self.options.wait)?;
-        if lock.took_over().is_some() {
+        if lock.took_over().is_some() || lock.took_over_unrecorded() {
             let path = path.to_owned();
             self.done.push(Mend::Swept { path });
         }

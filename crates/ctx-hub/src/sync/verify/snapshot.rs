@@ -143,6 +143,10 @@ fn look_at_lock(path: &Utf8Path) -> Option<Finding> {
             );
             Some(Finding::new(path, Kind::StaleLock, what))
         }
+        Ok(LockStatus::Unrecorded { .. }) => {
+            let what = "its holder died, and its record is lost, as after a power cut".to_owned();
+            Some(Finding::new(path, Kind::StaleLock, what))
+        }
         Ok(_) => None,
         Err(LockError::NotAFile { found, .. }) => {
             let what = format!("is {found}, not a lock");
@@ -211,6 +215,7 @@ fn calm(dir: &MirrorDir) -> Result<Option<Calm>, SyncError> {
     let dead = match lock::inspect(&dir.sync_lock()) {
         Ok(LockStatus::Free) | Err(LockError::NotAFile { .. }) => None,
         Ok(LockStatus::Stale { record, .. }) => Some(record.lock_id),
+        Ok(LockStatus::Unrecorded { id, .. }) => Some(id),
         _ => return Ok(None),
     };
     let lengths = of_files(dir, Metadata::len)?;

@@ -60,6 +60,8 @@ pub(crate) enum Bug {
     ClaimIgnoresAnnouncements,
     /// Announcements are waited for, and the path is not compared after that.
     ClaimUnchecked,
+    /// A file without a record is nobody's, mark or not.
+    IgnoresMark,
 }
 
 /// Who takes part, on which file system, and what is broken.
@@ -70,6 +72,8 @@ pub(crate) struct Protocol {
     pub(crate) os_locks: bool,
     pub(crate) publication: Publication,
     pub(crate) person: Person,
+    /// Whether the power may fail: everybody dies, and what was written is lost.
+    pub(crate) power_cuts: bool,
     pub(crate) bug: Option<Bug>,
 }
 
@@ -88,6 +92,8 @@ pub(crate) enum Step {
     Fail(Pid, Next),
     /// A person removed the file.
     Meddle,
+    /// The power failed.
+    PowerCut,
 }
 
 impl Step {

@@ -15,7 +15,7 @@ pub(crate) enum Safety {
     OneHolder,
     /// What a holder holds is at the path, names it, and is locked for it.
     HolderKeepsItsLock,
-    /// What is at the path has a complete record.
+    /// What is at the path has a complete record, or is what a power cut left of one.
     CompleteRecord,
     /// A temporary file that its owner has made sure of stays until it is published.
     PreparedFileStays,
@@ -47,7 +47,9 @@ impl Safety {
             }),
             Safety::CompleteRecord => {
                 let record = || world.inode(world.path).record;
-                world.path == 0 || matches!(record(), Record::Of(_) | Record::Dead)
+                let is_left = || protocol.power_cuts && record() == Record::Missing;
+                let whole = || matches!(record(), Record::Of(_) | Record::Dead);
+                world.path == 0 || whole() || is_left() && holders().count() == 0
             }
             Safety::PreparedFileStays => (0..).zip(world.names).all(|(pid, name)| {
                 let process = world.processes.get(pid);
@@ -173,6 +175,7 @@ impl Broken {
                 Step::Quit(pid) => format!("{} waits no longer", name(*pid)),
                 Step::Fail(pid, next) => format!("{} fails at {next:?}", name(*pid)),
                 Step::Meddle => "a person removes the file".to_owned(),
+                Step::PowerCut => "the power fails".to_owned(),
             };
             writeln!(told, "  {what:<40} {world}").unwrap();
         }

@@ -29,6 +29,9 @@ impl Protocol {
             }
             self.faults(world, pid, &mut found);
         }
+        if self.power_cuts {
+            found(Step::PowerCut, self.power_cut(world));
+        }
         if self.person_may_remove(world) {
             let mut after = *world;
             let path = std::mem::take(&mut after.path);
@@ -38,6 +41,16 @@ impl Protocol {
             after.meddled = true;
             found(Step::Meddle, after);
         }
+    }
+
+    /// The names stay, with the marks. That a record stays too is as if everybody were killed.
+    fn power_cut(&self, world: &World) -> World {
+        let mut after = *world;
+        for pid in 0..world.processes.len() as Pid {
+            after.kill(pid);
+        }
+        after.lose_records();
+        after
     }
 
     fn person_may_remove(&self, world: &World) -> bool {
@@ -246,7 +259,12 @@ impl Protocol {
     fn verdict(&self, world: &mut World, pid: Pid) -> Next {
         let Process { file, answer, .. } = *world.process(pid);
         let granted = answer == Answer::Granted;
-        let ours = matches!(world.inode(file).record, Record::Of(_) | Record::Dead);
+        let ours = match world.inode(file).record {
+            Record::Of(_) | Record::Dead => true,
+            // By its mark, which says too that its maker had the operating system's lock on it.
+            Record::Missing => self.power_cuts && !self.has(Bug::IgnoresMark),
+            Record::Foreign => false,
+        };
         match self.roles[at(pid)] {
             Role::Contender if granted && ours => {
                 if self.has(Bug::TakeoverByUnlinkAndCreate) {

@@ -184,6 +184,13 @@ impl World {
         }
     }
 
+    /// What was written into files and not flushed is gone.
+    pub(crate) fn lose_records(&mut self) {
+        for inode in &mut self.inodes {
+            (inode.record, inode.torn) = (Record::Missing, false);
+        }
+    }
+
     /// The same state with inodes numbered in the order in which they are referred to, and the
     /// others forgotten, so that states which differ in numbers alone are one.
     pub(crate) fn normal(&self) -> World {

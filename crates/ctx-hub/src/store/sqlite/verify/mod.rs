@@ -192,7 +192,7 @@ pub(super) fn mark(dir: &DataDir) -> Result<Mark, StoreError> {
         Company::Nobody
     };
     let (company, pid, dead) = match lock::inspect(&dir.lock()) {
-        Ok(LockStatus::Free) => (alone, None, None),
+        Ok(LockStatus::Free | LockStatus::Unrecorded { .. }) => (alone, None, None),
         Ok(LockStatus::Stale { record, .. }) => (alone, None, Some(record.pid)),
         Ok(LockStatus::Held { record, .. }) => (Company::Hub, Some(record.pid), None),
         Ok(LockStatus::Unverified { record, .. }) => {
