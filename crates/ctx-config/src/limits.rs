@@ -186,11 +186,14 @@ pub const GROUP_COMMIT_MAX_BYTES: usize = 16_777_216;
 /// Connections that the store keeps open for reading.
 pub const STORE_READERS: usize = 4;
 
+/// Tokens that a store remembers to live, before it forgets them all and asks again.
+pub const KNOWN_TOKENS: usize = 4_096;
+
 /// Pages of the write-ahead log after which the store moves them into the database.
-pub const WAL_CHECKPOINT_PAGES: u32 = 4_000;
+pub const WAL_CHECKPOINT_PAGES: u32 = 1_000;
 
 /// Pages of the write-ahead log beyond which publishes wait until the log has been emptied.
-pub const WAL_LIMIT_PAGES: u32 = 16_000;
+pub const WAL_LIMIT_PAGES: u32 = 4_000;
 
 /// How long a stopping hub lets calls under way finish.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);

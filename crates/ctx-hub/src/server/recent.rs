@@ -84,7 +84,11 @@ impl Recent {
         loop {
             let until = *stored.borrow_and_update();
             while known < until {
-                known = self.advance(known, until).await;
+                known = if self.has_listeners() {
+                    self.advance(known, until).await
+                } else {
+                    self.skip(until)
+                };
                 self.announce(known).await;
             }
             if stored.changed().await.is_err() {
@@ -152,6 +156,17 @@ impl Recent {
             packer.finish()
         });
         Reading(reading)
+    }
+
+    /// Whether anybody would take what is new.
+    fn has_listeners(&self) -> bool {
+        self.heads.iter().any(|group| group.receiver_count() > 0)
+    }
+
+    /// Leaves out what is new up to `until`: whoever comes reads it from the store.
+    fn skip(&self, until: Sequence) -> Sequence {
+        *self.lock() = End::after(until);
+        until
     }
 
     /// Adds the next page after `since`, up to `until`; answers how far that reaches.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -97,13 +96,8 @@ impl CallTrail {
             return response;
         };
         let opens = record.event == "opened";
-        let (answer, written) = oneshot::channel();
-        let job = Job {
-            record,
-            answer: Some(answer),
-            slot: self.slot().await,
-        };
-        let written = self.current.audit.send(job) && written.await.unwrap_or(false);
+        let audit = &self.current.audit;
+        let written = audit.write_line(record, self.is_exempt).await;
         self.is_over = true;
         if !written && !self.is_exempt {
             return status::not_on_record().into_http();
@@ -112,17 +106,6 @@ impl CallTrail {
             self.current.opened();
         }
         response
-    }
-
-    /// A place in the queue, which whoever has to find out what is wrong does not wait for.
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        if self.is_exempt {
-            return None;
-        }
-        Arc::clone(&self.current.audit.slots)
-            .acquire_owned()
-            .await
-            .ok()
     }
 
     /// The line of the call; `None` when it is counted with others of the kind.

@@ -114,6 +114,11 @@ impl TrailFile {
         self.file.path()
     }
 
+    /// Whether the next write begins another file, which takes longer.
+    pub(super) const fn is_full(&self) -> bool {
+        self.length >= self.full_at
+    }
+
     /// Whether something was written since the last flush.
     pub(super) const fn is_unflushed(&self) -> bool {
         self.unflushed

@@ -12,7 +12,8 @@
 //! |---|---|
 //! | `line` | the format: one JSON document a line, numbered, with a rolling hash |
 //! | `file`, `files` | the files: append, rotate, take over from a killed process |
-//! | `writer` | the one thread that writes; lines share writes and flushes |
+//! | `state` | the trail, written by a call itself when nothing is in its way |
+//! | `writer` | the one thread that writes otherwise; lines share writes and flushes |
 //! | `call`, `current` | a call from its beginning to its line, and what is told about it meanwhile |
 //! | `strangers` | bounds what those can make it write who have not shown who they are |
 //! | `store` | a store that changes nothing that is not announced |
@@ -80,9 +81,9 @@ impl Audit {
     pub(super) fn start(dir: &DataDir, rotation: AuditSettings) -> Result<Arc<Self>, AuditError> {
         let path = dir.audit();
         let file = TrailFile::open(dir, rotation)?;
-        let state = Arc::new(State::default());
+        let state = Arc::new(State::new(file));
         let (messages, received) = mpsc::channel();
-        let writer = Writer::new(file, Arc::clone(&state));
+        let writer = Writer::new(Arc::clone(&state));
         let thread = thread::Builder::new()
             .name("audit-writer".to_owned())
             .spawn(move || writer.run(&received))
@@ -100,15 +101,7 @@ impl Audit {
     /// Writes a line about something that is no call, and waits until it is the operating system's;
     /// whether it is.
     pub(super) async fn write(&self, record: AuditRecord) -> bool {
-        // The queue is never closed.
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let (answer, written) = oneshot::channel();
-        let job = Job {
-            record,
-            answer: Some(answer),
-            slot,
-        };
-        self.send(job) && written.await.unwrap_or(false)
+        self.write_line(record, false).await
     }
 
     /// Writes a line about somebody at `address` who has not got as far as a call. Nobody waits for
@@ -137,7 +130,32 @@ impl Audit {
         self.send(job);
     }
 
+    /// Writes the line of a call that is about to be answered; whether it is the operating system's
+    /// now.
+    async fn write_line(&self, record: AuditRecord, is_exempt: bool) -> bool {
+        if let Some(written) = self.state.write_at_once(&record) {
+            if written.is_first {
+                self.messages.send(Message::Written).ok();
+            }
+            return true;
+        }
+        let slot = match is_exempt {
+            // Whoever has to find out what is wrong does not wait for a place in the queue.
+            true => None,
+            false => Arc::clone(&self.slots).acquire_owned().await.ok(),
+        };
+        let (answer, written) = oneshot::channel();
+        let job = Job {
+            record,
+            answer: Some(answer),
+            slot,
+        };
+        self.send(job) && written.await.unwrap_or(false)
+    }
+
     fn send(&self, job: Job) -> bool {
+        // Before it is sent: until it is written, nothing that comes later may overtake it.
+        self.state.waiting.fetch_add(1, Ordering::SeqCst);
         self.messages.send(Message::Line(Box::new(job))).is_ok()
     }
 

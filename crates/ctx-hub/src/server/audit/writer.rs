@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::error::AuditError;
-use super::file::TrailFile;
 use super::line::{self, AuditRecord};
 use super::state::State;
 use crate::server::status::report;
@@ -23,6 +22,8 @@ use crate::server::status::report;
 /// What the thread is told.
 pub(super) enum Message {
     Line(Box<Job>),
+    /// A call wrote its line itself, and it has to be flushed.
+    Written,
     /// Write what is there, flush, and end.
     Close(oneshot::Sender<Result<(), AuditError>>),
 }
@@ -38,7 +39,6 @@ pub(super) struct Job {
 
 /// The thread's own.
 pub(super) struct Writer {
-    file: TrailFile,
     state: Arc<State>,
     flushed: Instant,
     failing: Option<Failing>,
@@ -53,9 +53,8 @@ struct Failing {
 }
 
 impl Writer {
-    pub(super) fn new(file: TrailFile, state: Arc<State>) -> Self {
+    pub(super) fn new(state: Arc<State>) -> Self {
         Self {
-            file,
             state,
             flushed: Instant::now(),
             failing: None,
@@ -67,13 +66,17 @@ impl Writer {
         loop {
             let mut group = Vec::new();
             let mut end = self.gather(messages, &mut group);
-            if let Some(end) = &mut end {
+            if end.is_some() {
                 // What was sent before the end is written; there is nothing behind it.
                 group.extend(messages.try_iter().filter_map(Message::line));
+            }
+            let sent = group.len();
+            if let Some(end) = &mut end {
                 let counted = self.state.strangers().take(Instant::now(), end.is_some());
                 group.extend(counted.into_iter().map(Job::posted));
             }
             self.serve(group);
+            self.state.waiting.fetch_sub(sent, Ordering::SeqCst);
             self.look_after();
             if let Some(answer) = end {
                 let closed = self.close();
@@ -96,6 +99,7 @@ impl Writer {
         loop {
             match next {
                 Ok(Message::Line(job)) => group.push(*job),
+                Ok(Message::Written) => {}
                 Ok(Message::Close(answer)) => return Some(Some(answer)),
                 Err(RecvTimeoutError::Disconnected) => return Some(None),
                 Err(RecvTimeoutError::Timeout) => return None,
@@ -113,7 +117,7 @@ impl Writer {
     /// When something has to be done, lines or not.
     fn due(&self) -> Option<Instant> {
         let retry = self.failing.as_ref().map(|f| f.tried + limits::AUDIT_RETRY);
-        let flush = self.file.is_unflushed() && self.failing.is_none();
+        let flush = self.state.is_unflushed() && self.failing.is_none();
         let flush = flush.then(|| self.flushed + limits::AUDIT_FLUSH);
         let strangers = self.state.strangers().due();
         [retry, flush, strangers].into_iter().flatten().min()
@@ -125,7 +129,7 @@ impl Writer {
             return;
         }
         if self.failing.is_none() {
-            match self.file.write(group.iter().map(|job| &job.record)) {
+            match self.state.write(group.iter().map(|job| &job.record)) {
                 Ok(()) => {
                     for job in group {
                         job.settle(true);
@@ -147,9 +151,9 @@ impl Writer {
         self.serve(counted.into_iter().map(Job::posted).collect());
         match &self.failing {
             Some(failing) if now >= failing.tried + limits::AUDIT_RETRY => self.try_again(),
-            None if self.file.is_unflushed() && now >= self.flushed + limits::AUDIT_FLUSH => {
+            None if self.state.is_unflushed() && now >= self.flushed + limits::AUDIT_FLUSH => {
                 self.flushed = now;
-                if let Err(error) = self.file.flush() {
+                if let Err(error) = self.state.flush() {
                     self.fail(&error);
                 }
             }
@@ -162,7 +166,6 @@ impl Writer {
             error = report(error),
             "the audit trail cannot be written: calls are refused until it can"
         );
-        self.state.failing.store(true, Ordering::SeqCst);
         self.failing = Some(Failing {
             since: line::time(Timestamp::now()),
             tried: Instant::now(),
@@ -211,7 +214,7 @@ impl Writer {
             ..AuditRecord::new("resumed")
         };
         let records = std::iter::once(&resumed).chain(&failing.backlog);
-        let written = self.file.write(records);
+        let written = self.state.write(records);
         failing.tried = Instant::now();
         if written.is_err() {
             self.state.refused.fetch_add(refused, Ordering::SeqCst);
@@ -219,7 +222,7 @@ impl Writer {
         }
         failing.backlog.clear();
         failing.lost = 0;
-        if self.file.flush().is_ok() {
+        if self.state.flush().is_ok() {
             self.flushed = Instant::now();
             self.failing = None;
             self.state.failing.store(false, Ordering::SeqCst);
@@ -232,10 +235,17 @@ impl Writer {
             self.try_again();
         }
         if self.failing.is_some() {
-            let path = self.file.path().to_owned();
+            let path = self.state.path().to_owned();
             return Err(AuditError::Unwritten { path });
         }
-        self.file.close()
+        self.state.close()
+    }
+}
+
+/// Without the thread nothing is flushed: no call writes its line itself then, and all are refused.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.state.drop_file();
     }
 }
 
@@ -243,7 +253,7 @@ impl Message {
     fn line(self) -> Option<Job> {
         match self {
             Self::Line(job) => Some(*job),
-            Self::Close(_) => None,
+            Self::Written | Self::Close(_) => None,
         }
     }
 }

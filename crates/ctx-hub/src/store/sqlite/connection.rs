@@ -14,7 +14,7 @@ const STATEMENTS: usize = 32;
 
 /// What stays of the write-ahead log's file, in bytes, when it is started over after one large
 /// transaction made it longer.
-pub(super) const LOG_KEPT_BYTES: i64 = 67_108_864;
+pub(super) const LOG_KEPT_BYTES: i64 = 16_777_216;
 
 /// A connection that writes durably: what was committed is on disk.
 pub(super) fn writer(path: &Utf8Path) -> rusqlite::Result<Connection> {

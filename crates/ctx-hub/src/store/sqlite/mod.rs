@@ -9,6 +9,7 @@
 //! | `writer` | the thread that writes, in groups; `write` has its statements, `tokens` those about tokens |
 //! | `usage` | what each client has stored today |
 //! | `admin` | the admin token, invitations, and registering with them |
+//! | `known` | remembers which tokens live, until that may change |
 //! | `readers` | the connections that read; `read` has their statements |
 //! | `marks` | remembers beside the database what was acknowledged |
 //! | `wal` | keeps the write-ahead log short; `torn` tells whether one was damaged |
@@ -25,6 +26,7 @@ use ctx_config::paths::DataDir;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
+use self::known::{KnownTokens, Look};
 use self::marks::{Mark, Marks};
 use self::readers::Readers;
 use self::wal::Checkpoints;
@@ -45,6 +47,7 @@ mod connection;
 pub(super) mod copy;
 mod create;
 mod file;
+mod known;
 mod marks;
 mod read;
 mod readers;
@@ -79,6 +82,7 @@ pub struct SqliteStore {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
     readers: Readers,
+    tokens: Arc<KnownTokens>,
 }
 
 impl SqliteStore {
@@ -135,6 +139,7 @@ impl SqliteStore {
             trouble: started.trouble,
             queue: Mutex::new(Some(started.queue)),
             thread: Mutex::new(Some(started.thread)),
+            tokens: Arc::default(),
         };
         Ok((store, notices))
     }
@@ -146,8 +151,26 @@ impl SqliteStore {
         weight: usize,
         work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send(weight, None, work).await
+    }
+
+    /// As [`SqliteStore::write`], for what may change which tokens live, and of whom: once it is
+    /// answered, nothing that was known of them before counts.
+    async fn write_registry<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.send(0, Some(Arc::clone(&self.tokens)), work).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        weight: usize,
+        outdates: Option<Arc<KnownTokens>>,
+        work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let queue = lock(&self.queue).clone().ok_or(StoreError::Closed)?;
-        let (job, answer) = writer::job(self.path.clone(), weight, work);
+        let (job, answer) = writer::job(self.path.clone(), weight, outdates, work);
         queue.send(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -288,7 +311,7 @@ impl Store for SqliteStore {
         let project = new.project.clone();
         let work =
             move |connection: &Connection, _: &mut Tip| admin::register(connection, &new, &token);
-        self.write(0, work).await?.settle(project)
+        self.write_registry(work).await?.settle(project)
     }
 
     async fn register_invited(
@@ -302,7 +325,7 @@ impl Store for SqliteStore {
         let work = move |connection: &Connection, _: &mut Tip| {
             admin::register_invited(connection, &new, &token, &invitation)
         };
-        self.write(0, work).await?.settle(project)
+        self.write_registry(work).await?.settle(project)
     }
 
     async fn is_invited(
@@ -362,9 +385,19 @@ impl Store for SqliteStore {
 
     async fn authenticate(&self, token: TokenHash) -> Result<Option<Authenticated>, StoreError> {
         let now = self.clock.unix();
-        self.readers
-            .ask(move |connection| read::authenticate(connection, &token, now))
-            .await
+        let begun = match self.tokens.look(&token, now) {
+            Look::Lives(known) => return Ok(Some(known)),
+            Look::Unknown(begun) => begun,
+        };
+        let shown = token.clone();
+        let found = self
+            .readers
+            .ask(move |connection| read::authenticate(connection, &shown, now))
+            .await?;
+        if let Some(found) = &found {
+            self.tokens.learn(begun, token, found);
+        }
+        Ok(found)
     }
 
     async fn rotate(
@@ -374,7 +407,7 @@ impl Store for SqliteStore {
         overlap_ends_at: i64,
     ) -> Result<Rotated, StoreError> {
         let clock = self.clock.clone();
-        let rotated = self.write(0, move |connection, _| {
+        let rotated = self.write_registry(move |connection, _| {
             tokens::rotate(connection, &old, &new, overlap_ends_at, clock.unix())
         });
         Ok(rotated.await??)
@@ -389,10 +422,8 @@ impl Store for SqliteStore {
 
     async fn revoke(&self, client: ClientId) -> Result<Option<Client>, StoreError> {
         let clock = self.clock.clone();
-        self.write(0, move |connection, _| {
-            write::revoke(connection, &client, clock.unix())
-        })
-        .await
+        self.write_registry(move |connection, _| write::revoke(connection, &client, clock.unix()))
+            .await
     }
 
     async fn clients(&self) -> Result<Vec<ListedClient>, StoreError> {

@@ -73,7 +73,7 @@ async fn send<T: Send + 'static>(
     store: &SqliteStore,
     work: impl FnOnce(&Connection, &mut Tip) -> rusqlite::Result<T> + Send + 'static,
 ) -> tokio::sync::oneshot::Receiver<Result<T, StoreError>> {
-    let (job, answer) = writer::job(store.path.clone(), 0, work);
+    let (job, answer) = writer::job(store.path.clone(), 0, None, work);
     let queue = lock(&store.queue).clone().unwrap();
     assert!(queue.send(job).await.is_ok());
     answer
@@ -262,7 +262,7 @@ async fn a_group_takes_what_waits_and_no_more_than_its_bytes() {
     let store = SqliteStore::open(&data).unwrap().0;
     let (queue, mut jobs) = mpsc::channel(10);
     for weight in [1, limits_bytes(), 1, 1] {
-        let (job, _) = writer::job(store.path.clone(), weight, |_, _| Ok(()));
+        let (job, _) = writer::job(store.path.clone(), weight, None, |_, _| Ok(()));
         assert!(queue.send(job).await.is_ok());
     }
     let first = jobs.recv().await.unwrap();

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_moves_stays_below_its_limit_and_one_transaction() {
-        const STEP: u32 = 1_000;
+        const STEP: u32 = 250;
         let (_dir, writer, mut checkpoints, _woken) = log();
         let mut longest = 0;
         for _ in 0..100 {

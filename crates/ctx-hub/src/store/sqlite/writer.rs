@@ -10,6 +10,7 @@ use ctx_io::failpoint;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::known::KnownTokens;
 use super::marks::{Mark, Marks};
 use super::wal::Checkpoints;
 use super::write::Tip;
@@ -38,14 +39,18 @@ struct Change<F, T> {
     weight: usize,
     work: Option<F>,
     result: Option<Result<T, Failure>>,
+    /// What is known of tokens, if the change may make it untrue.
+    outdates: Option<Arc<KnownTokens>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
 /// A job that runs `work`, and where its answer will come: once it is durable, and not before.
-/// Nobody has to wait for it.
+/// Nobody has to wait for it. What is known of tokens is forgotten before the answer when the change
+/// `outdates` it.
 pub(super) fn job<F, T>(
     path: Utf8PathBuf,
     weight: usize,
+    outdates: Option<Arc<KnownTokens>>,
     work: F,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
@@ -58,6 +63,7 @@ where
         weight,
         work: Some(work),
         result: None,
+        outdates,
         answer,
     };
     (Box::new(change), receiver)
@@ -83,6 +89,10 @@ where
     }
 
     fn settle(self: Box<Self>, transaction: Result<(), &Failure>) {
+        // Here and not by whoever asked, who may be gone.
+        if let Some(tokens) = &self.outdates {
+            tokens.forget();
+        }
         let answer = match (transaction, self.result) {
             (Err(failure), _) => Err(rows::store_error(&self.path, Arc::clone(failure))),
             (Ok(()), Some(Ok(value))) => Ok(value),
@@ -164,17 +174,20 @@ impl Writer {
     }
 
     /// Makes the changes of `group` durable together, then answers them all.
+    ///
+    /// Whoever was answered finds the head at least where its own entries are, so that is moved
+    /// before; whoever waits for the head is woken behind, and not in the way of the answers.
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let outcome = self.transact(&mut group);
+        let mut moved = false;
         match &outcome {
             Ok((mark, refused)) => {
                 self.tell(refused.as_ref());
                 self.marks.note(*mark);
-                let head = &mark.head;
                 self.announce.send_if_modified(|announced| {
-                    let moved = announced != head;
-                    *announced = *head;
-                    moved
+                    moved = *announced != mark.head;
+                    *announced = mark.head;
+                    false
                 });
             }
             Err(failure) => {
@@ -185,6 +198,7 @@ impl Writer {
         for job in group {
             job.settle(outcome.as_ref().map(drop));
         }
+        self.announce.send_if_modified(|_| moved);
     }
 
     /// Says what keeps changes from being stored, and when that is over: once, however many fail.
