@@ -24,6 +24,12 @@ impl Samples {
         self.percentile(50)
     }
 
+    /// The mean, in seconds; 0 when there is none.
+    pub(crate) fn mean(&self) -> f64 {
+        let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX).max(1);
+        self.0.iter().sum::<f64>() / f64::from(count)
+    }
+
     /// The smallest that `percent` of a hundred do not exceed, in seconds; 0 when there is none.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
@@ -36,6 +42,15 @@ impl Samples {
 impl FromIterator<f64> for Samples {
     fn from_iter<T: IntoIterator<Item = f64>>(seconds: T) -> Self {
         Self(seconds.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Samples {
+    type Item = f64;
+    type IntoIter = std::vec::IntoIter<f64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod build;
 mod contention;
+mod fan_out;
 mod first_sync;
+mod hub_growth;
 mod lock;
 mod nothing_new;
+mod publish;
 mod streaming;
 mod sync_of_a_few;
 
@@ -20,6 +23,11 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("nothing-new", nothing_new::measure),
     ("first-sync", first_sync::measure),
     ("sync-of-a-few", sync_of_a_few::measure),
+    ("publish", publish::measure),
+    ("hub-growth", hub_growth::measure),
+    ("hub-memory", hub_growth::memory),
+    ("hub-start", hub_growth::start),
+    ("fan-out", fan_out::measure),
     ("streaming", streaming::measure),
     ("lock", lock::measure),
     ("contention", contention::measure),
