@@ -34,7 +34,7 @@ pub(crate) struct Bench {
 pub(crate) struct OwnHub {
     // Dropped in this order: the hub ends before its folder goes.
     hub: Hub,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Bench {
@@ -86,7 +86,10 @@ impl Bench {
     pub(crate) fn hub(&mut self, entries: u64) -> Result<OwnHub, Failure> {
         let folder = self.hub_folder(entries)?;
         let hub = Hub::start(&self.ctx, utf8(&folder)?)?;
-        Ok(OwnHub { hub, folder })
+        Ok(OwnHub {
+            hub,
+            _folder: folder,
+        })
     }
 
     /// The folder of a hub with `entries` entries that has ended, for [`Hub::start`].
@@ -133,16 +136,6 @@ impl std::ops::Deref for OwnHub {
 
     fn deref(&self) -> &Hub {
         &self.hub
-    }
-}
-
-impl OwnHub {
-    /// Ends the hub and keeps its folder, for [`Hub::start`].
-    pub(crate) fn stop(self) -> Result<TempDir, Failure> {
-        match self.hub.stop()? {
-            Some(fault) => Err(fault.into()),
-            None => Ok(self.folder),
-        }
     }
 }
 
