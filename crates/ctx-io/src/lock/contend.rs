@@ -37,7 +37,8 @@ pub(super) fn acquire(
             Attempt::Moved => pace.churn(),
             // About to change hands, it is worth another try even without a wait.
             Attempt::Refused(sight) => {
-                if !pace.wait() && !(sight.is_settling() && pace.settle()) {
+                let again = pace.wait() || (sight.is_settling() && pace.settle());
+                if !again {
                     return Err(refusal(path, &sight, pace.waited()));
                 }
             }
