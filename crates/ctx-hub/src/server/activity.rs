@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::{Notify, watch};
 use tonic::Status;
 use tonic::body::Body;
@@ -61,6 +62,8 @@ pub(super) struct OpenCall {
     activity: Arc<Activity>,
     number: u64,
     unsent: Arc<Mutex<Unsent>>,
+    /// The question broke off before its end.
+    broken_off: Arc<AtomicBool>,
     answered: bool,
 }
 
@@ -89,6 +92,7 @@ impl Activity {
             activity: Arc::clone(self),
             number,
             unsent,
+            broken_off: Arc::default(),
             answered: false,
         }
     }
@@ -158,9 +162,18 @@ impl Activity {
 }
 
 impl OpenCall {
-    /// The answer has begun: it is watched until it is sent.
+    /// The question, watched for whether it comes to its end.
+    pub(super) fn question(&self, body: Incoming) -> Body {
+        Body::new(Question {
+            body,
+            broken_off: Arc::clone(&self.broken_off),
+        })
+    }
+
+    /// The answer has begun: it is watched until it is sent. What is said to a question that broke
+    /// off is no answer: nobody waits for it.
     pub(super) fn answered(mut self, response: http::Response<Body>) -> http::Response<Answer> {
-        self.answered = true;
+        self.answered = !self.broken_off.load(Ordering::SeqCst);
         let call = Arc::new(self);
         response.map(|body| Answer { body, call })
     }
@@ -185,6 +198,38 @@ impl Drop for OpenCall {
         if !self.answered {
             self.activity.taken_back();
         }
+    }
+}
+
+/// The body of a question, watched for whether it comes to its end.
+struct Question {
+    body: Incoming,
+    broken_off: Arc<AtomicBool>,
+}
+
+impl HttpBody for Question {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        // A stream that its caller takes back ends without an error, and has not come to its end.
+        let goes_on = matches!(frame, Some(Ok(_)));
+        if !goes_on && !self.body.is_end_stream() {
+            self.broken_off.store(true, Ordering::SeqCst);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

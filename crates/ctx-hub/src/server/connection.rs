@@ -10,7 +10,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tonic::body::Body;
 use tower::ServiceExt as _;
 
 use super::activity::Activity;
@@ -99,7 +98,8 @@ impl<H> Serving<H> {
         let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             let call = activity.begin();
-            let answering = self.router.clone().oneshot(request.map(Body::new));
+            let request = request.map(|body| call.question(body));
+            let answering = self.router.clone().oneshot(request);
             async move { answering.await.map(|response| call.answered(response)) }
         });
         let builder = builder(self.settings());
