@@ -70,7 +70,8 @@ fn no_call_writes_a_secret_to_any_log_at_any_level() {
     let status = [&["hub", "status"][..], &elsewhere].concat();
     assert_eq!(run(&status, &admin).code, 0);
     // A wrong one may be most of a right one.
-    let wrong = format!("{}0", &admin[..admin.len() - 1]);
+    let (most, last) = admin.split_at(admin.len() - 1);
+    let wrong = format!("{most}{}", if last == "0" { "1" } else { "0" });
     assert_eq!(run(&status, &wrong).code, 5);
     let again = [&register[..], &["--force", "--project", "q"]].concat();
     assert_eq!(run(&again, &wrong).code, 5);
