@@ -129,3 +129,68 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use camino::Utf8Path;
+    use ctx_config::paths::DataDir;
+
+    use super::super::Audit;
+    use super::*;
+    use crate::server::settings::AuditSettings;
+
+    fn dir() -> (tempfile::TempDir, DataDir) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(Utf8Path::from_path(temp.path()).unwrap());
+        (temp, dir)
+    }
+
+    fn state(dir: &DataDir) -> State {
+        State::new(TrailFile::open(dir, AuditSettings::default()).unwrap())
+    }
+
+    fn is_written(state: &State) -> bool {
+        let record = AuditRecord::new("call");
+        state.write_at_once(&record).is_some()
+    }
+
+    #[test]
+    fn a_call_writes_its_line_itself_only_when_nothing_is_in_its_way() {
+        let (_temp, dir) = dir();
+        let state = state(&dir);
+        assert!(is_written(&state));
+
+        state.waiting.store(1, Ordering::SeqCst);
+        assert!(!is_written(&state), "it overtakes a line that waits");
+        state.waiting.store(0, Ordering::SeqCst);
+        state.failing.store(true, Ordering::SeqCst);
+        assert!(!is_written(&state), "it overtakes what failed");
+        state.failing.store(false, Ordering::SeqCst);
+        let held = state.file();
+        assert!(!is_written(&state), "two write at a time");
+        drop(held);
+        assert!(is_written(&state));
+
+        state.close().unwrap();
+        assert!(!is_written(&state), "it writes behind the end");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_a_call_wrote_itself_is_flushed_though_nobody_comes_after_it() {
+        let (_temp, dir) = dir();
+        let audit: Arc<Audit> = Audit::start(&dir, AuditSettings::default()).unwrap();
+        // After the first one the thread has nothing to wait for but to be told.
+        for _ in 0..3 {
+            let since = Instant::now();
+            assert!(audit.write(AuditRecord::new("call")).await);
+            while audit.state.is_unflushed() {
+                assert!(since.elapsed() < Duration::from_secs(30), "never flushed");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        audit.close().await.unwrap();
+    }
+}
