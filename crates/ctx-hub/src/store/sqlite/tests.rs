@@ -2,6 +2,8 @@
 
 use std::sync::mpsc as std_mpsc;
 
+use rusqlite::StatementStatus;
+
 use super::*;
 use crate::entry::EntryMeta;
 use crate::types::{EntryId, EntryType, TypeSet};
@@ -352,6 +354,34 @@ async fn no_question_that_is_asked_often_scans_the_entries() {
         plan(write::KNOWN).await.unwrap(),
         "SEARCH entries USING INDEX entries_by_id_hash (id_hash=?)"
     );
+}
+
+#[tokio::test]
+async fn what_every_publish_asks_is_planned_once_whatever_is_bound() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    let planned_anew = |sql: &'static str| {
+        store.readers.ask(move |connection| {
+            let mut statement = connection.prepare(sql)?;
+            for value in 1..=5_i64 {
+                for index in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(index, value)?;
+                }
+                let mut rows = statement.raw_query();
+                while rows.next()?.is_some() {}
+            }
+            Ok(statement.get_status(StatementStatus::RePrepare))
+        })
+    };
+    for sql in [
+        write::KNOWN,
+        write::REVOKED,
+        read::BY_TOKEN,
+        read::RANGE,
+        read::PLACES,
+    ] {
+        assert_eq!(planned_anew(sql).await.unwrap(), 0, "{sql}");
+    }
 }
 
 #[tokio::test]
