@@ -164,6 +164,9 @@ pub const LONG_PAGE_BYTES: usize = 524_288;
 /// store, in bytes.
 pub const RECENT_BYTES: usize = 16_777_216;
 
+/// What is gathered to be written to a connection with several listeners together, in bytes.
+pub const COALESCED_BYTES: usize = 32_768;
+
 /// Groups that listeners are woken in, one after the other.
 pub const WAKE_GROUPS: usize = 64;
 

@@ -12,7 +12,8 @@ use http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 use tonic::Status;
 
-use super::peer::{Cut, Peer};
+use super::line::Line;
+use super::peer::Peer;
 use super::status;
 use crate::secret::TokenHash;
 use crate::store::{Authenticated, Client, Store};
@@ -77,7 +78,7 @@ pub(super) struct Caller {
     pub(super) client: Client,
     pub(super) token: TokenHash,
     pub(super) address: Option<IpAddr>,
-    pub(super) connection: Cut,
+    pub(super) connection: Line,
     /// When it proved itself.
     since: Instant,
 }
@@ -87,7 +88,7 @@ impl Caller {
         client: Client,
         token: TokenHash,
         address: Option<IpAddr>,
-        connection: Cut,
+        connection: Line,
     ) -> Self {
         Self {
             client,
@@ -123,7 +124,7 @@ pub(super) async fn caller(
     let token = TokenHash::of(presented);
     let shown = live(store, token.clone()).await?;
     let address = peer.and_then(|peer| peer.client_address(headers));
-    let connection = peer.map(|peer| peer.cut().clone()).unwrap_or_default();
+    let connection = peer.map(|peer| peer.line().clone()).unwrap_or_default();
     Ok(Caller::new(shown.client, token, address, connection))
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::activity::Activity;
+use super::coalesced::Coalesced;
 use super::gate::{Gate, Place};
 use super::incidents::Incident;
 use super::incoming::{Clear, Handshake, Io, told};
@@ -94,7 +95,7 @@ impl<H> Serving<H> {
     async fn http2(&self, io: impl Io, peer: Peer, mut stop: watch::Receiver<bool>) {
         let address = peer.address();
         let activity = Arc::new(Activity::new(self.settings()));
-        let cut = peer.cut().clone();
+        let line = peer.line().clone();
         let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             let call = activity.begin();
@@ -103,7 +104,8 @@ impl<H> Serving<H> {
             async move { answering.await.map(|response| call.answered(response)) }
         });
         let builder = builder(self.settings());
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut connection =
+            pin!(builder.serve_connection(TokioIo::new(Coalesced::new(io, line.clone())), service));
         let served = async {
             tokio::select! {
                 ended = connection.as_mut() => ended,
@@ -121,7 +123,7 @@ impl<H> Serving<H> {
         };
         let ended = tokio::select! {
             ended = served => ended,
-            () = cut.told() => return tracing::debug!("connection cut off"),
+            () = line.told() => return tracing::debug!("connection cut off"),
         };
         if let Err(error) = ended {
             tracing::debug!(error = report(&error), "connection ended");

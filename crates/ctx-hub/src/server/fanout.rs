@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Code, Status};
 
 use super::audit::{self, Sent, StreamTrail};
+use super::auth::Caller;
 use super::encoding::Encoding;
 use super::known::Known;
 use super::outgoing::{Packed, Piece, Ready};
@@ -111,11 +112,11 @@ impl Feed {
         wanted: Wanted,
         encoding: Encoding,
         open: OpenStream,
-        client: ClientId,
+        caller: &Caller,
     ) -> Self {
         // What its caller published before is in it: `recent` may not have come so far.
         let until = *store.head().borrow();
-        let head = recent.head();
+        let head = recent.head(&caller.connection);
         Self {
             recent,
             types: wanted.types,
@@ -128,7 +129,7 @@ impl Feed {
             ahead: None,
             runner: None,
             open,
-            record: Record::new(wanted.kind, client),
+            record: Record::new(wanted.kind, caller.client.id.clone()),
         }
     }
 
@@ -287,8 +288,7 @@ mod tests {
     use ctx_config::paths::DataDir;
     use futures_util::StreamExt as _;
 
-    use super::super::auth::Caller;
-    use super::super::peer::Cut;
+    use super::super::line::Line;
     use super::super::streams::Streams;
     use super::*;
     use crate::entry::{Entry, EntryDraft, EntryMeta};
@@ -460,13 +460,12 @@ mod tests {
             created_at: 0,
             revoked_at: None,
         };
-        let id = client.id.clone();
-        let caller = Caller::new(client, TokenHash::of("t"), None, Cut::default());
+        let caller = Caller::new(client, TokenHash::of("t"), None, Line::default());
         let open = Arc::new(Streams::default()).open(&caller, kind).unwrap();
         let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
         let known = Known::read(0, "").unwrap();
         let wanted = Wanted::new(kind, &types, 0, known).unwrap();
-        Feed::new(store, recent, wanted, Encoding::Json, open, id)
+        Feed::new(store, recent, wanted, Encoding::Json, open, &caller)
     }
 
     fn feed(store: &Arc<Sly>, kind: Kind, types: &[&str]) -> Feed {

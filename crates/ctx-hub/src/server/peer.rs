@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tokio::sync::Notify;
 
+use super::line::Line;
 use super::proxies::TrustedProxies;
 
 /// Where a proxy says for whom it asks: the nearest hop is the last one.
@@ -21,23 +21,7 @@ pub(super) struct Peer {
     address: Option<SocketAddr>,
     encrypted: bool,
     proxies: Arc<TrustedProxies>,
-    cut: Cut,
-}
-
-/// What cuts a connection off from this side. Clones cut the same one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cut(Arc<Notify>);
-
-impl Cut {
-    /// Cuts the connection off, with every call on it.
-    pub(super) fn now(&self) {
-        self.0.notify_one();
-    }
-
-    /// Waits until it is to be cut off. For one at a time.
-    pub(super) async fn told(&self) {
-        self.0.notified().await;
-    }
+    line: Line,
 }
 
 impl Peer {
@@ -48,13 +32,13 @@ impl Peer {
             address,
             encrypted: false,
             proxies,
-            cut: Cut::default(),
+            line: Line::default(),
         }
     }
 
-    /// What cuts the connection off.
-    pub(super) const fn cut(&self) -> &Cut {
-        &self.cut
+    /// The connection.
+    pub(super) const fn line(&self) -> &Line {
+        &self.line
     }
 
     /// The same peer, once the connection is encrypted.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use super::encoding::Encoding;
+use super::line::Line;
 use super::outgoing::{Packed, Packer, Ready};
 use super::status;
 use crate::entry::EntryView;
@@ -26,9 +27,11 @@ pub(super) struct Recent {
     end: Mutex<End>,
     /// Up to where listeners may read. Announced here and not by the store, so that the writer
     /// wakes one task and not every listener; and to one group of them after the other, so that
-    /// whoever publishes does not stand in line behind all of them.
+    /// whoever publishes does not stand in line behind all of them. Those of one connection are in
+    /// the same group: what they are sent is then written to it together.
     heads: [watch::Sender<Sequence>; limits::WAKE_GROUPS],
-    listeners: AtomicUsize,
+    /// Connections that somebody listened on so far.
+    connections: AtomicUsize,
     /// Pages that streams read from the store at a time. The store has more readers: whoever
     /// publishes is looked up by those, and must not wait for thousands that catch up.
     turns: Arc<Semaphore>,
@@ -62,17 +65,18 @@ impl Recent {
             store,
             end: Mutex::new(End::after(head)),
             heads: std::array::from_fn(|_| watch::Sender::new(head)),
-            listeners: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             turns: Arc::new(Semaphore::new(limits::STREAM_READERS)),
             runners: Arc::new(Semaphore::new(limits::LONG_PAGE_STREAMS)),
         }
     }
 
-    /// Up to where a listener may read: each gets the head of the next group.
-    pub(super) fn head(&self) -> watch::Receiver<Sequence> {
-        let number = self.listeners.fetch_add(1, Ordering::Relaxed);
+    /// Up to where a listener on `connection` may read: the head of its group, which is the next one
+    /// for a connection that nobody listened on.
+    pub(super) fn head(&self, connection: &Line) -> watch::Receiver<Sequence> {
+        let next = || self.connections.fetch_add(1, Ordering::Relaxed) % limits::WAKE_GROUPS;
         let [first, others @ ..] = &self.heads;
-        let group = (number % limits::WAKE_GROUPS).checked_sub(1);
+        let group = connection.wake_group(next).checked_sub(1);
         let group = group.and_then(|group| others.get(group));
         group.unwrap_or(first).subscribe()
     }
@@ -370,6 +374,17 @@ mod tests {
             taken(&recent, since, until.get(), &TypeSet::all()).unwrap(),
             all
         );
+    }
+
+    #[tokio::test]
+    async fn listeners_of_one_connection_are_woken_together_and_connections_apart() {
+        let log = Log::new().await;
+        let recent = log.recent();
+        let (one, other) = (Line::default(), Line::default());
+        let together = [recent.head(&one), recent.head(&one)];
+        let apart = recent.head(&other);
+        assert!(together[0].same_channel(&together[1]));
+        assert!(!together[0].same_channel(&apart));
     }
 
     #[tokio::test]

@@ -196,8 +196,7 @@ pub(super) async fn stream(
     open.expires(caller.check_again(&*hub.store).await?);
     wanted.known.check(&*hub.store).await?;
     let recent = Arc::clone(&hub.recent);
-    let client = caller.client.id;
-    let feed = Feed::new(&*hub.store, recent, wanted, encoding, open, client);
+    let feed = Feed::new(&*hub.store, recent, wanted, encoding, open, &caller);
     let head = feed.head();
     let chain = hub.store.chain_at(head).await.map_err(status::of_store)?;
     let mut response = with_head(feed.into_pieces(), head);
@@ -223,7 +222,7 @@ mod tests {
     use ctx_config::paths::DataDir;
     use futures_util::FutureExt as _;
 
-    use super::super::peer::Cut;
+    use super::super::line::Line;
     use super::super::settings::{AuditSettings, Registration};
     use super::super::shared::About;
     use super::super::streams::{Ending, Kind};
@@ -250,7 +249,7 @@ mod tests {
         let project = "alpha".parse().unwrap();
         let new = token.hash().into();
         let client = hub.store.register(project, new).await.unwrap();
-        let caller = Caller::new(client.clone(), token.hash(), None, Cut::default());
+        let caller = Caller::new(client.clone(), token.hash(), None, Line::default());
         let mut open = hub.streams.open(&caller, Kind::Listen).unwrap();
 
         // Asked for, and dropped before it is answered, as when a caller's deadline is over.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::auth::Caller;
-use super::peer::Cut;
+use super::line::{Line, Listening};
 use super::status;
 use crate::secret::TokenHash;
 use crate::types::ClientId;
@@ -77,7 +77,9 @@ struct Entry {
     token: TokenHash,
     /// When that token expires, in Unix seconds.
     expires_at: Option<i64>,
-    connection: Cut,
+    connection: Line,
+    /// While it listens.
+    _listening: Option<Listening>,
     end: watch::Sender<Option<Ending>>,
 }
 
@@ -129,6 +131,7 @@ impl Streams {
             token: caller.token.clone(),
             expires_at: None,
             connection: caller.connection.clone(),
+            _listening: (kind == Kind::Listen).then(|| caller.connection.listening()),
             end,
         });
         Ok(OpenStream {
@@ -174,7 +177,7 @@ impl Streams {
         for entry in self.lock().open.values() {
             if entry.has_lost_its_token() {
                 tracing::info!(client = %entry.client, "cutting off a stream that is not read");
-                entry.connection.now();
+                entry.connection.cut();
             }
         }
     }
@@ -314,7 +317,7 @@ mod tests {
             revoked_at: None,
         };
         let token = ClientToken::random().unwrap().hash();
-        Caller::new(client, token, None, Cut::default())
+        Caller::new(client, token, None, Line::default())
     }
 
     #[test]
