@@ -65,7 +65,7 @@ impl<I: Io> Coalesced<I> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    /// Whether there is something to wait for before what comes next is written.
+    /// Whether what is written now waits for more.
     fn gathers(&self) -> bool {
         self.line.has_several_listeners()
     }
