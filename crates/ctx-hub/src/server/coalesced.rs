@@ -64,11 +64,6 @@ impl<I: Io> Coalesced<I> {
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }
-
-    /// Whether what is written now waits for more.
-    fn gathers(&self) -> bool {
-        self.line.has_several_listeners()
-    }
 }
 
 impl<I: Io> AsyncRead for Coalesced<I> {
@@ -101,7 +96,7 @@ impl<I: Io> AsyncWrite for Coalesced<I> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let gathers = self.gathers();
+        let gathers = self.line.has_several_listeners();
         if !self.gathered.is_empty() && (!gathers || self.gathered.len() >= limits::COALESCED_BYTES)
         {
             ready!(self.poll_send(cx))?;
@@ -123,7 +118,7 @@ impl<I: Io> AsyncWrite for Coalesced<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.blocked || self.gathered.is_empty() || !self.gathers() {
+        if self.blocked || self.gathered.is_empty() || !self.line.has_several_listeners() {
             return self.poll_send(cx);
         }
         if !self.announced {
