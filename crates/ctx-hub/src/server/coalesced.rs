@@ -294,6 +294,14 @@ mod tests {
             taken += FRAME;
             task.comes_by();
         }
+        assert_eq!(taken, FRAME, "a flush waits for a peer that does not read");
+        while let Poll::Ready(wrote) = task.with(|io, cx| io.poll_write(cx, &[b'x'; FRAME])) {
+            assert_ne!(
+                wrote.unwrap(),
+                0,
+                "what is full takes nothing and has to wait"
+            );
+        }
         let kept = task.connection.gathered.len();
         assert!(kept <= limits::COALESCED_BYTES, "{kept}");
         assert!(taken <= limits::COALESCED_BYTES, "{taken}");
