@@ -14,6 +14,7 @@ mod args;
 mod bench;
 mod child;
 mod count;
+mod document;
 mod entries;
 mod hub;
 mod link;

@@ -1,16 +1,13 @@
 //! The table: measured row by row, printed, and written as JSON, as Markdown and as a plot.
 
-use std::fs::Permissions;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use camino::Utf8Path;
 use serde::Serialize;
 
 use crate::args::Table;
 use crate::bench::Bench;
+use crate::document::Document;
 use crate::plot::{self, Panel};
 use crate::{Failure, rows};
 
@@ -146,6 +143,9 @@ impl Report {
 /// others from it.
 pub(crate) fn run(options: &Table) -> Result<ExitCode, Failure> {
     let chosen = chosen(&options.only)?;
+    let [json, markdown, plot] = [&options.json, &options.markdown, &options.plot]
+        .map(|path| path.as_deref().map(Document::at).transpose());
+    let (json, markdown, plot) = (json?, markdown?, plot?);
     let mut bench = Bench::new(options)?;
     let mut report = Report::default();
     for (name, measure) in chosen {
@@ -158,14 +158,14 @@ pub(crate) fn run(options: &Table) -> Result<ExitCode, Failure> {
         eprintln!("  {:.1} s", since.elapsed().as_secs_f64());
     }
     print!("{}", report.markdown());
-    if let Some(path) = &options.json {
-        write(path, &serde_json::to_string_pretty(&report)?)?;
+    if let Some(document) = json {
+        document.put(&serde_json::to_string_pretty(&report)?)?;
     }
-    if let Some(path) = &options.markdown {
-        write(path, &report.markdown())?;
+    if let Some(document) = markdown {
+        document.put(&report.markdown())?;
     }
-    if let Some(path) = &options.plot {
-        write(path, &plot::draw(&report.panels)?)?;
+    if let Some(document) = plot {
+        document.put(&plot::draw(&report.panels)?)?;
     }
     for fault in &report.faults {
         eprintln!("could not be measured: {fault}");
@@ -186,17 +186,6 @@ fn chosen(only: &[String]) -> Result<Vec<(&'static str, rows::Measure)>, Failure
         .copied()
         .filter(|(name, _)| wanted(name))
         .collect())
-}
-
-/// Replaces a file of ours by `text`.
-fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
-    let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(ctx_config::paths::SHARED_FILE_MODE))
-        .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// A number with three digits that count.
