@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use camino::Utf8Path;
 
 use super::episode::{Episode, SYNC, Stage};
+use super::faketime::Clock;
 use super::held::{Held, is_held_for};
 use super::names::{LOCK, MIRROR_FILES, STATE};
 use super::scratch::put;
-use super::tools;
 use super::trouble::Trouble;
 use super::world::Setting;
 
@@ -25,15 +25,19 @@ const SHIFTS: [&str; 4] = ["-20y", "-400d", "+400d", "+11y"];
 
 /// Rounds of a holder that lives, one that is killed, and processes whose clocks differ.
 pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
+    let clocks = clocks(episode)?;
     let mut stage = Stage::new(episode.world)?;
     stage.writer.fill(4, 0, &mut episode.prng)?;
     stage.check(episode)?;
     while episode.begin_round() {
         for killed in [false, true] {
             stage.writer.fill(1, 0, &mut episode.prng)?;
-            let held = Held::start(&stage.subject, clock(episode)?)?;
+            let held = Held::start(&stage.subject, one_of(&clocks, episode))?;
             tell_other_times(&stage.subject.mirror_dir(), episode)?;
-            is_held_for(&[&stage.subject, &stage.subject.within(clock(episode)?)])?;
+            is_held_for(&[
+                &stage.subject,
+                &stage.subject.within(one_of(&clocks, episode)),
+            ])?;
             episode.tally.faults += 1;
             match killed {
                 true => held.kill()?,
@@ -41,7 +45,7 @@ pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
             }
             tell_other_times(&stage.subject.mirror_dir(), episode)?;
             // Takes over what a killed one left, by a clock of its own.
-            let other = stage.subject.within(clock(episode)?);
+            let other = stage.subject.within(one_of(&clocks, episode));
             episode.tally.recovered(other.ok(&SYNC)?.took);
             stage.check(episode)?;
         }
@@ -49,17 +53,22 @@ pub(crate) fn run(episode: &mut Episode<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Surroundings with a clock of their own, where they can be had.
-fn clock(episode: &mut Episode<'_>) -> Result<Setting, Trouble> {
-    let shift = episode.prng.pick(&SHIFTS).copied().unwrap_or(SHIFTS[0]);
-    match tools::launcher(&["faketime", "-f", shift]) {
-        Ok(launcher) => Ok(Setting::launched_by(launcher)),
+/// The clocks that processes can be given; none where they cannot be had.
+fn clocks(episode: &mut Episode<'_>) -> Result<Vec<Clock>, Trouble> {
+    let clocks: Result<Vec<Clock>, Trouble> = SHIFTS.into_iter().map(Clock::shifted_by).collect();
+    match clocks {
         Err(Trouble::Impossible(why)) => {
             episode.leave_out("processes with another clock", &why);
-            Ok(Setting::default())
+            Ok(Vec::new())
         }
-        Err(other) => Err(other),
+        clocks => clocks,
     }
+}
+
+/// Surroundings with one of `clocks`.
+fn one_of(clocks: &[Clock], episode: &mut Episode<'_>) -> Setting {
+    let clock = episode.prng.pick(clocks);
+    clock.map(Clock::setting).unwrap_or_default()
 }
 
 /// Gives the lock's record another year, and the files other times.

@@ -13,6 +13,7 @@ mod damage_files;
 mod disk;
 mod disk_hub;
 mod episode;
+mod faketime;
 mod held;
 mod hosts;
 mod hub;
