@@ -1,19 +1,16 @@
 //! A file that the outcome goes to, which is seen to be possible before anything is measured.
 
-use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use tempfile::NamedTempFile;
+use camino::Utf8Path;
+use ctx_io::atomic::{AtomicFile, Mode};
 
 use crate::Failure;
 
 /// A file that is going to be written, whole or not at all.
 #[derive(Debug)]
 pub(crate) struct Document {
-    path: Utf8PathBuf,
-    new: NamedTempFile,
+    new: AtomicFile,
 }
 
 impl Document {
@@ -31,13 +28,9 @@ impl Document {
         if !dir.is_dir() {
             return Err(format!("cannot write {path}: there is no folder {dir}; make it").into());
         }
-        let new = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(ctx_config::paths::SHARED_FILE_MODE))
-            .tempfile_in(dir)
-            .map_err(|error| format!("cannot write {path}: {}", error.kind()))?;
+        let mode = Mode::Exactly(ctx_config::paths::SHARED_FILE_MODE);
         Ok(Self {
-            path: path.to_owned(),
-            new,
+            new: AtomicFile::create(path, mode)?,
         })
     }
 
@@ -47,12 +40,8 @@ impl Document {
     ///
     /// When it cannot be written, with the path and why.
     pub(crate) fn put(mut self, text: &str) -> Result<(), Failure> {
-        let Self { path, new } = &mut self;
-        let failed = |error| format!("cannot write {path}: {error}");
-        new.write_all(text.as_bytes()).map_err(failed)?;
-        let kept = self.new.persist(&self.path);
-        kept.map_err(|error| format!("cannot write {}: {}", self.path, error.error))?;
-        Ok(())
+        self.new.write_all(text.as_bytes())?;
+        Ok(self.new.commit()?)
     }
 }
 
