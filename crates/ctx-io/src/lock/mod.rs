@@ -168,8 +168,10 @@ impl FileLock {
                 .map_err(at(LockStep::Sync))?;
         }
         let id = FileId::of(temp.metadata());
-        let published = temp.publish_new(path).map_err(at(LockStep::Publish))?;
-        let lock = published.map(|file| FileLock {
+        let Some(file) = temp.publish_new(path).map_err(at(LockStep::Publish))? else {
+            return Ok(None);
+        };
+        let lock = FileLock {
             path: path.to_owned(),
             file,
             id,
@@ -179,10 +181,10 @@ impl FileLock {
             from_unrecorded: false,
             length: record::length_of(&line),
             released: false,
-        });
+        };
         // From here on a failure drops the lock, which releases it.
         failpoint::reach_at("lock.linked", path).map_err(at(LockStep::Publish))?;
-        Ok(lock)
+        Ok(Some(lock))
     }
 
     /// Unlinks while still holding, so that whoever gets the kernel's lock on this file next sees

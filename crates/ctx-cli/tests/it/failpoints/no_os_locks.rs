@@ -78,6 +78,29 @@ fn of_sixteen_one_holds_it_and_the_others_are_told() {
 }
 
 #[test]
+fn who_comes_second_to_the_name_has_not_linked_it() {
+    let stage = Stage::new();
+    let [without, _] = WITHOUT;
+    let project = stage.project(case("incremental"));
+    let [late, inside, linked] = ["late", "inside", "linked"].map(|name| project.dir.join(name));
+    let rules = format!("{without};lock.written=hold:{late};lock.linked=note:{linked}");
+    let second = spawn(&project, SYNC, &rules);
+    appears(&late);
+    let first = spawn(
+        &project,
+        SYNC,
+        &format!("{without};lock.linked=hold:{inside}"),
+    );
+    appears(&inside);
+    go_on(&late);
+    assert_eq!(second.output(&stage.world).code, 3);
+    assert!(!linked.exists(), "it passed for one who holds the lock");
+    go_on(&inside);
+    assert_eq!(first.output(&stage.world).code, 0);
+    stage.check(&project, case("incremental"), without);
+}
+
+#[test]
 fn a_dead_holder_is_not_taken_over_but_said_to_hold_by_existence() {
     let stage = Stage::new();
     for without in WITHOUT {
