@@ -146,7 +146,7 @@ pub const OUTBOX_LOOK: Duration = Duration::from_secs(2);
 /// Entries that the hub reads from its store at a time for one stream.
 pub const PAGE_ENTRIES: usize = 256;
 
-/// Bytes of content that the hub reads from its store at a time for one stream; at least one entry
+/// Bytes of messages that the hub reads from its store at a time for one stream; at least one entry
 /// is always read. A client that does not read costs so much.
 pub const PAGE_BYTES: usize = 65_536;
 
@@ -157,7 +157,7 @@ pub const LONG_PAGE_STREAMS: usize = 16;
 /// Entries of a long page.
 pub const LONG_PAGE_ENTRIES: usize = 4_096;
 
-/// Bytes of content of a long page; at least one entry is always read.
+/// Bytes of messages of a long page; at least one entry is always read.
 pub const LONG_PAGE_BYTES: usize = 524_288;
 
 /// Memory for the newest entries, which listeners that keep up are sent without a look at the

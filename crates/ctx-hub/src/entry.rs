@@ -29,6 +29,23 @@ impl EntryMeta {
         ]
     }
 
+    /// The same, borrowed.
+    #[must_use]
+    pub fn view(&self) -> MetaView<'_> {
+        let Self {
+            display_name,
+            host,
+            tool,
+            via,
+        } = self;
+        MetaView {
+            display_name,
+            host,
+            tool,
+            via,
+        }
+    }
+
     /// Whether nothing is said.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -78,7 +95,7 @@ impl MetaView<'_> {
     }
 }
 
-/// What an [`Entry`] holds, borrowed: from one, or from a store while it is read.
+/// What an [`Entry`] holds, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryView<'a> {
     /// Its name; not empty.
@@ -240,12 +257,6 @@ impl Entry {
     /// The same, borrowed.
     #[must_use]
     pub fn view(&self) -> EntryView<'_> {
-        let EntryMeta {
-            display_name,
-            host,
-            tool,
-            via,
-        } = &self.meta;
         EntryView {
             id: self.id.as_str(),
             entry_type: self.entry_type,
@@ -253,12 +264,7 @@ impl Entry {
             origin: &self.origin,
             timestamp: self.timestamp,
             sequence: self.sequence,
-            meta: MetaView {
-                display_name,
-                host,
-                tool,
-                via,
-            },
+            meta: self.meta.view(),
             chain: self.chain,
         }
     }

@@ -145,7 +145,7 @@ impl Feed {
             match feed.next().await {
                 Ok(Some(piece)) => {
                     feed.record.sent.entries += piece.entries();
-                    feed.record.sent.bytes += piece.content_bytes();
+                    feed.record.sent.bytes += piece.bytes();
                     Some((Ok(piece), Some(feed)))
                 }
                 Ok(None) => {
@@ -295,9 +295,11 @@ mod tests {
     use crate::secret::TokenHash;
     use crate::store::{
         AdminRecord, Authenticated, Client, InvitationRecord, ListedClient, NewInvitation,
-        NewToken, Quota, Rotated, Sighting, SqliteStore, Statistics, StoreError,
+        NewToken, Quota, Rotated, Sighting, SqliteStore, Statistics, StoreError, StoredMessage,
+        Visitor,
     };
     use crate::types::{Chain, EntryId, EntryType, HubId, InvitationId, ProjectName};
+    use crate::wire::json;
 
     /// A log in which something is stored at the worst moment: after a page was read, before the
     /// reader has it.
@@ -356,6 +358,19 @@ mod tests {
                 self.store();
             }
             Ok(page)
+        }
+
+        async fn visit(&self, query: PageQuery, mut each: Visitor) -> Result<(), StoreError> {
+            for entry in self.page(query).await? {
+                let mut json = Vec::new();
+                json::write_entry(&mut json, &entry.view());
+                let json = str::from_utf8(&json).unwrap();
+                let sequence = entry.sequence;
+                if each(StoredMessage { sequence, json }).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         }
 
         async fn chain_at(&self, _: Sequence) -> Result<Option<Chain>, StoreError> {

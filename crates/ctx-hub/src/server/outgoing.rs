@@ -1,11 +1,12 @@
 //! The messages of a stream on their way out, as they go over the wire: made once for everybody, or
 //! for one stream alone.
 //!
-//! Messages are put together in pieces, each message behind the five bytes that gRPC puts before it.
-//! Nothing looks at them, or copies them, between here and the connection.
+//! A store keeps messages as they are sent in JSON; for protobuf they are read and written anew. They
+//! are put together in pieces, each message behind the five bytes that gRPC puts before it. Nothing
+//! looks at them, or copies them, between here and the connection.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::vec;
 
 use bytes::Bytes;
@@ -18,9 +19,9 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::encoding::Encoding;
-use crate::entry::{Entry, EntryView};
+use super::status;
+use crate::store::StoredMessage;
 use crate::types::{EntryType, Sequence};
-use crate::wire::convert::entry_to_wire;
 use crate::wire::generated::EntryMsg;
 use crate::wire::json;
 
@@ -43,15 +44,15 @@ const PREFIX_BYTES: usize = 5;
 pub(super) struct Piece {
     bytes: Bytes,
     entries: u64,
-    content_bytes: u64,
 }
 
 /// A message that others are sent too.
 pub(super) struct Ready {
     sequence: Sequence,
     entry_type: EntryType,
-    message: EntryMsg,
     json: Bytes,
+    /// The same as protobuf, once somebody wants it.
+    proto: OnceLock<Bytes>,
 }
 
 /// A page of the log, as it goes over the wire.
@@ -63,16 +64,19 @@ pub(super) struct Packed {
 }
 
 impl Ready {
-    /// Makes a message of `entry`; `None` when it cannot be written.
-    pub(super) fn new(entry: &Entry) -> Option<Self> {
-        let entry = entry.view();
-        let mut json = Vec::new();
-        write(&mut json, |out| json::write_entry(out, &entry)).ok()?;
-        Some(Self {
-            sequence: entry.sequence,
-            entry_type: entry.entry_type,
-            message: entry_to_wire(&entry),
-            json: json.into_boxed_slice().into(),
+    /// Takes `message`.
+    ///
+    /// # Errors
+    /// It is no message.
+    pub(super) fn new(message: StoredMessage<'_>) -> Result<Self, Status> {
+        let mut json = Vec::with_capacity(PREFIX_BYTES + message.json.len());
+        write(&mut json, Encoding::Json, message.json)?;
+        let entry_type = read(message.json)?.r#type.parse();
+        Ok(Self {
+            sequence: message.sequence,
+            entry_type: entry_type.map_err(|error| status::unreadable(&error))?,
+            json: json.into(),
+            proto: OnceLock::new(),
         })
     }
 
@@ -86,7 +90,22 @@ impl Ready {
 
     /// The memory that it takes, roughly.
     pub(super) fn bytes(&self) -> usize {
-        self.json.len() + self.message.content.len() + OVERHEAD_BYTES
+        2 * self.json.len() + OVERHEAD_BYTES
+    }
+
+    /// The message behind its prefix.
+    fn encoded(&self, encoding: Encoding) -> Result<Bytes, Status> {
+        if encoding == Encoding::Json {
+            return Ok(self.json.clone());
+        }
+        if let Some(proto) = self.proto.get() {
+            return Ok(proto.clone());
+        }
+        let mut proto = Vec::new();
+        let json = self.json.get(PREFIX_BYTES..).unwrap_or_default();
+        let json = str::from_utf8(json).map_err(|error| status::unreadable(&error))?;
+        write(&mut proto, encoding, json)?;
+        Ok(self.proto.get_or_init(|| proto.into()).clone())
     }
 }
 
@@ -96,9 +115,9 @@ impl Piece {
         self.entries
     }
 
-    /// The bytes of content in it.
-    pub(super) const fn content_bytes(&self) -> u64 {
-        self.content_bytes
+    /// How long it is.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
     }
 
     /// Takes the next ones of `messages`; `None` at their end.
@@ -107,78 +126,52 @@ impl Piece {
         encoding: Encoding,
     ) -> Result<Option<Self>, Status> {
         // A listener that keeps up is sent what everybody is sent, and not a copy of it.
-        if let ([ready], Encoding::Json) = (messages.as_slice(), encoding) {
-            let piece = Self {
-                bytes: ready.json.clone(),
-                entries: 1,
-                content_bytes: length(&ready.message.content),
-            };
+        if let [ready] = messages.as_slice() {
+            let bytes = ready.encoded(encoding)?;
             messages.next();
-            return Ok(Some(piece));
+            return Ok(Some(Self { bytes, entries: 1 }));
         }
         let mut piece = Unfinished::default();
         while !piece.is_full()
             && let Some(ready) = messages.next()
         {
-            match encoding {
-                Encoding::Json => piece.bytes.extend_from_slice(&ready.json),
-                Encoding::Proto | Encoding::ProtoLong => {
-                    write(&mut piece.bytes, |out| encode(out, &ready.message))?;
-                }
-            }
-            piece.count(&ready.message.content);
+            piece.bytes.extend_from_slice(&ready.encoded(encoding)?);
+            piece.entries += 1;
         }
         Ok(piece.take())
     }
 }
 
-/// Writes a page down as it is read, and breaks it off where it would be more than so many bytes:
-/// JSON writes some characters as six.
+/// Puts a page together as it is read.
 #[derive(Debug)]
 pub(super) struct Packer {
     encoding: Encoding,
-    most: usize,
     pieces: Vec<Piece>,
-    /// The bytes of `pieces`.
-    bytes: usize,
     piece: Unfinished,
     last: Option<Sequence>,
     failed: Option<Status>,
 }
 
 impl Packer {
-    pub(super) fn new(encoding: Encoding, most: usize) -> Self {
+    pub(super) fn new(encoding: Encoding) -> Self {
         Self {
             encoding,
-            most,
             pieces: Vec::new(),
-            bytes: 0,
             piece: Unfinished::default(),
             last: None,
             failed: None,
         }
     }
 
-    /// Takes one more entry, unless there is no room for any.
-    pub(super) fn push(&mut self, entry: &EntryView<'_>) -> ControlFlow<()> {
-        if self.bytes + self.piece.bytes.len() >= self.most {
-            return ControlFlow::Break(());
-        }
-        let out = &mut self.piece.bytes;
-        let written = match self.encoding {
-            Encoding::Json => write(out, |out| json::write_entry(out, entry)),
-            Encoding::Proto | Encoding::ProtoLong => {
-                write(out, |out| encode(out, &entry_to_wire(entry)))
-            }
-        };
-        if let Err(status) = written {
+    /// Takes one more message.
+    pub(super) fn push(&mut self, message: StoredMessage<'_>) -> ControlFlow<()> {
+        if let Err(status) = write(&mut self.piece.bytes, self.encoding, message.json) {
             self.failed = Some(status);
             return ControlFlow::Break(());
         }
-        self.last = Some(entry.sequence);
-        self.piece.count(entry.content);
+        self.last = Some(message.sequence);
+        self.piece.entries += 1;
         if self.piece.is_full() {
-            self.bytes += self.piece.bytes.len();
             self.pieces.extend(self.piece.take());
         }
         ControlFlow::Continue(())
@@ -205,7 +198,6 @@ impl Packer {
 struct Unfinished {
     bytes: Vec<u8>,
     entries: u64,
-    content_bytes: u64,
 }
 
 impl Default for Unfinished {
@@ -213,17 +205,11 @@ impl Default for Unfinished {
         Self {
             bytes: Vec::with_capacity(PIECE_ROOM_BYTES),
             entries: 0,
-            content_bytes: 0,
         }
     }
 }
 
 impl Unfinished {
-    fn count(&mut self, content: &str) {
-        self.entries += 1;
-        self.content_bytes += length(content);
-    }
-
     fn is_full(&self) -> bool {
         self.bytes.len() >= PIECE_BYTES
     }
@@ -233,11 +219,7 @@ impl Unfinished {
         if self.entries == 0 {
             return None;
         }
-        let Self {
-            mut bytes,
-            entries,
-            content_bytes,
-        } = std::mem::take(self);
+        let Self { mut bytes, entries } = std::mem::take(self);
         // What waits to be read may wait for long.
         if bytes.capacity() > bytes.len() + PIECE_ROOM_BYTES / 4 {
             bytes.shrink_to_fit();
@@ -245,21 +227,27 @@ impl Unfinished {
         Some(Piece {
             bytes: bytes.into(),
             entries,
-            content_bytes,
         })
     }
 }
 
-/// Writes `message` as protobuf, which fails only where there is no room: a Vec has it.
-fn encode(out: &mut Vec<u8>, message: &EntryMsg) {
-    message.encode(out).ok();
+/// The message that `json` is.
+fn read(json: &str) -> Result<EntryMsg, Status> {
+    json::from_slice(json.as_bytes()).map_err(|error| status::unreadable(&error))
 }
 
-/// Lets `message` write behind `out`, and puts before it what gRPC does.
-fn write(out: &mut Vec<u8>, message: impl FnOnce(&mut Vec<u8>)) -> Result<(), Status> {
+/// Writes a message behind `out`, and puts before it what gRPC does.
+fn write(out: &mut Vec<u8>, encoding: Encoding, json: &str) -> Result<(), Status> {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX_BYTES]);
-    message(out);
+    match encoding {
+        Encoding::Json => out.extend_from_slice(json.as_bytes()),
+        Encoding::Proto | Encoding::ProtoLong => {
+            let message = read(json)?;
+            // Fails only where there is no room: a Vec has it.
+            message.encode(out).ok();
+        }
+    }
     let length = out.len() - start - PREFIX_BYTES;
     let length = u32::try_from(length)
         .map_err(|error| Status::internal(format!("cannot write the message: {error}")))?;
@@ -296,10 +284,6 @@ fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(headers))
 }
 
-fn length(text: &str) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 impl Piece {
     /// The sequences of the messages in it, which are JSON.
@@ -322,52 +306,86 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use tonic::Code;
 
     use super::*;
-    use crate::entry::EntryMeta;
-    use crate::types::EntryId;
 
-    fn entry(sequence: u64, content: &str) -> Entry {
-        Entry {
-            id: EntryId::random().unwrap(),
-            entry_type: EntryType::Task,
+    fn message(sequence: u64, content: &str) -> String {
+        let message = EntryMsg {
+            id: format!("id-{sequence}"),
+            r#type: "task".to_owned(),
             content: content.to_owned(),
-            origin: "p".to_owned(),
-            timestamp: 0,
-            sequence: Sequence::new(sequence),
-            meta: EntryMeta::default(),
-            chain: None,
-        }
+            sequence,
+            ..EntryMsg::default()
+        };
+        serde_json::to_string(&message).unwrap()
     }
 
-    /// `entries` as a page of at most `most` bytes.
-    fn packed(entries: &[Entry], most: usize) -> Packed {
-        let mut packer = Packer::new(Encoding::Json, most);
-        let mut each = entries.iter().map(|entry| packer.push(&entry.view()));
-        assert!(each.all(|went| went.is_continue()) || most < usize::MAX);
-        packer.finish().unwrap()
+    fn ready(sequence: u64, content: &str) -> Ready {
+        let json = message(sequence, content);
+        let sequence = Sequence::new(sequence);
+        Ready::new(StoredMessage {
+            sequence,
+            json: &json,
+        })
+        .unwrap()
+    }
+
+    fn packed(encoding: Encoding, messages: &[String]) -> Result<Packed, Status> {
+        let mut packer = Packer::new(encoding);
+        for (json, sequence) in messages.iter().zip(1..) {
+            let sequence = Sequence::new(sequence);
+            if packer.push(StoredMessage { sequence, json }).is_break() {
+                break;
+            }
+        }
+        packer.finish()
     }
 
     #[test]
-    fn a_page_is_cut_where_it_would_take_far_more_as_json_than_it_holds() {
-        let entries: Vec<Entry> = (1..=64).map(|n| entry(n, &"\u{1}".repeat(1024))).collect();
-        let page = packed(&entries, 128 * 1024);
+    fn a_page_is_its_messages_in_either_encoding() {
+        let messages: Vec<String> = (1..=64)
+            .map(|n| message(n, &"\u{1}é".repeat(999)))
+            .collect();
+        let page = packed(Encoding::Json, &messages).unwrap();
+        assert_eq!(page.last, Some(Sequence::new(64)));
         let pieces: Vec<Piece> = page.pieces.collect();
-        let bytes: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
-        assert!((128 * 1024..136 * 1024).contains(&bytes), "{bytes}");
         let sequences: Vec<u64> = pieces.iter().flat_map(Piece::sequences).collect();
-        let last = page.last.unwrap().get();
-        assert_eq!(sequences, (1..=last).collect::<Vec<u64>>());
-        // One entry is always there, however long.
-        assert_eq!(packed(&entries, 1).last, Some(Sequence::new(1)));
-        assert_eq!(packed(&entries, usize::MAX).last, Some(Sequence::new(64)));
-        let none = packed(&[], 1);
+        assert_eq!(sequences, (1..=64).collect::<Vec<u64>>());
+
+        let page = packed(Encoding::Proto, &messages).unwrap();
+        let bytes: Vec<u8> = page.pieces.flat_map(|piece| piece.bytes).collect();
+        let mut rest = bytes.as_slice();
+        for json in &messages {
+            let (prefix, behind) = rest.split_first_chunk::<PREFIX_BYTES>().unwrap();
+            let [0, length @ ..] = *prefix else {
+                panic!("it is compressed")
+            };
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap();
+            let (message, behind) = behind.split_at(length);
+            assert_eq!(EntryMsg::decode(message).unwrap(), read(json).unwrap());
+            rest = behind;
+        }
+        assert!(rest.is_empty());
+        let none = packed(Encoding::Json, &[]).unwrap();
         assert!(none.last.is_none() && none.pieces.len() == 0);
     }
 
     #[test]
+    fn what_is_no_message_is_refused_where_it_has_to_be_read() {
+        let broken = ["{\"id\":".to_owned()];
+        let error = packed(Encoding::Proto, &broken).unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+        let strange = message(1, "x").replace("task", "other");
+        for json in [&broken[0], &strange] {
+            let sequence = Sequence::new(1);
+            assert!(Ready::new(StoredMessage { sequence, json }).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_ready_is_the_same_alone_and_together_and_in_both_encodings() {
-        let make = |n| Arc::new(Ready::new(&entry(n, &"x".repeat(4096))).unwrap());
+        let make = |n| Arc::new(ready(n, &"x".repeat(4096)));
         let ready: Vec<Arc<Ready>> = (1..=9).map(make).collect();
         let mut all = ready.clone().into_iter();
         let mut together = Vec::new();
@@ -378,23 +396,22 @@ mod tests {
         let alone = ready.iter().map(|ready| ready.json.to_vec());
         assert_eq!(together, alone.collect::<Vec<_>>().concat());
 
-        let mut one = vec![Arc::clone(&ready[0])].into_iter();
-        let piece = Piece::of_ready(&mut one, Encoding::Proto).unwrap().unwrap();
-        assert_eq!(
-            EntryMsg::decode(&piece.bytes[5..]).unwrap(),
-            ready[0].message
-        );
-        assert!(
-            Piece::of_ready(&mut one, Encoding::Proto)
-                .unwrap()
-                .is_none()
-        );
+        let written = read(str::from_utf8(&ready[0].json[PREFIX_BYTES..]).unwrap()).unwrap();
+        // Again: what was written for one is what the next is given.
+        for _ in 0..2 {
+            let mut one = vec![Arc::clone(&ready[0])].into_iter();
+            let piece = Piece::of_ready(&mut one, Encoding::Proto).unwrap().unwrap();
+            let decoded = EntryMsg::decode(&piece.bytes[PREFIX_BYTES..]).unwrap();
+            assert_eq!(decoded, written);
+            let next = Piece::of_ready(&mut one, Encoding::Proto).unwrap();
+            assert!(next.is_none());
+        }
     }
 
     #[tokio::test]
     async fn a_body_ends_with_its_status_and_nothing_comes_behind_an_error() {
         let piece = |n| {
-            let ready = Arc::new(Ready::new(&entry(n, "x")).unwrap());
+            let ready = Arc::new(ready(n, "x"));
             Piece::of_ready(&mut vec![ready].into_iter(), Encoding::Json).map(Option::unwrap)
         };
         let good = futures_util::stream::iter([piece(1), piece(2)]);
@@ -407,7 +424,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(broken.trailers().unwrap().get("grpc-status").unwrap(), "14");
-        let mut only = vec![Arc::new(Ready::new(&entry(1, "x")).unwrap())].into_iter();
+        let mut only = vec![Arc::new(ready(1, "x"))].into_iter();
         let length = Piece::of_ready(&mut only, Encoding::Json)
             .unwrap()
             .unwrap()

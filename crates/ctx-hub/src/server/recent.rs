@@ -5,6 +5,7 @@
 //! reaches reads the store itself, so what is left out here is never lost, only slower.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,8 +18,7 @@ use super::encoding::Encoding;
 use super::line::Line;
 use super::outgoing::{Packed, Packer, Ready};
 use super::status;
-use crate::entry::EntryView;
-use crate::store::{PageQuery, Store, StoreError};
+use crate::store::{PageQuery, Store, StoreError, StoredMessage};
 use crate::types::{Sequence, TypeSet};
 
 /// The end of the log.
@@ -147,17 +147,12 @@ impl Recent {
         reading.spawn(async move {
             let turn = turns.acquire_owned().await;
             let _turn = turn.map_err(|_| status::of_store(StoreError::Closed))?;
-            let most = query.max_bytes.saturating_mul(2);
-            let packer = Arc::new(Mutex::new(Packer::new(encoding, most)));
+            let packer = Arc::new(Mutex::new(Packer::new(encoding)));
             let packing = Arc::clone(&packer);
-            let each = move |entry: EntryView<'_>| {
-                let mut packer = packing.lock().unwrap_or_else(PoisonError::into_inner);
-                packer.push(&entry)
-            };
+            let each = move |message: StoredMessage<'_>| lock(&packing).push(message);
             let visited = store.visit(query, Box::new(each)).await;
             visited.map_err(status::of_store)?;
-            let mut packer = packer.lock().unwrap_or_else(PoisonError::into_inner);
-            packer.finish()
+            lock(&packer).finish()
         });
         Reading(reading)
     }
@@ -182,23 +177,40 @@ impl Recent {
             max_entries: limits::PAGE_ENTRIES,
             max_bytes: limits::PAGE_BYTES,
         };
-        let page = self.store.page(query).await;
-        let ready = page.map(|page| page.iter().map(Ready::new).collect::<Option<Vec<_>>>());
-        match ready {
-            Ok(Some(messages)) => {
+        match self.read(query).await {
+            Ok(messages) => {
                 let last = messages.last().map_or(until, Ready::sequence);
                 self.lock().extend(messages, last);
                 last
             }
-            failed => {
+            Err(error) => {
                 // Listeners read the store themselves, and are told what is wrong with it.
-                if let Err(error) = failed {
-                    tracing::warn!(error = status::report(&error), "cannot read what is new");
-                }
+                tracing::warn!(error = error.message(), "cannot read what is new");
                 *self.lock() = End::after(until);
                 until
             }
         }
+    }
+
+    /// The messages of a page.
+    async fn read(&self, query: PageQuery) -> Result<Vec<Ready>, Status> {
+        let messages = Arc::new(Mutex::new(Ok(Vec::new())));
+        let reading = Arc::clone(&messages);
+        let each = move |message: StoredMessage<'_>| {
+            let mut messages = lock(&reading);
+            match (Ready::new(message), &mut *messages) {
+                (Ok(ready), Ok(messages)) => {
+                    messages.push(ready);
+                    return ControlFlow::Continue(());
+                }
+                (Err(status), messages) => *messages = Err(status),
+                (Ok(_), Err(_)) => {}
+            }
+            ControlFlow::Break(())
+        };
+        let visited = self.store.visit(query, Box::new(each)).await;
+        visited.map_err(status::of_store)?;
+        std::mem::replace(&mut *lock(&messages), Ok(Vec::new()))
     }
 
     /// Tells the listeners. Between two groups everything else that is ready has its turn.
@@ -211,10 +223,14 @@ impl Recent {
         }
     }
 
-    /// Every change is whole when the lock is released, whoever panics.
     fn lock(&self) -> MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.end)
     }
+}
+
+/// Every change is whole when the lock is released, whoever panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reading {

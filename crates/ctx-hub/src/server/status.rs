@@ -133,8 +133,18 @@ pub(super) fn of_store(error: StoreError) -> Status {
         StoreError::Unavailable { .. } | StoreError::Io { .. } => {
             Status::unavailable("the hub's store failed; its log says why")
         }
-        _ => Status::internal("the hub's store failed; its log says why"),
+        _ => damaged(),
     }
+}
+
+/// What is stored is no message that could be sent, and `error` says why.
+pub(super) fn unreadable(error: &dyn std::error::Error) -> Status {
+    tracing::error!(error = report(error), "what is stored is no message");
+    damaged()
+}
+
+fn damaged() -> Status {
+    Status::internal("the hub's store failed; its log says why")
 }
 
 /// Why a token is not put in place of another.

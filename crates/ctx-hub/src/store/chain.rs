@@ -5,7 +5,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{Entry, EntryMeta};
+use crate::entry::{Entry, EntryMeta, EntryView};
 use crate::types::{Chain, EntryType, HubId, Sequence};
 
 /// An entry on its way into a log.
@@ -18,6 +18,31 @@ pub(super) struct Fields<'a> {
     pub(super) timestamp: i64,
     pub(super) meta: &'a EntryMeta,
     pub(super) content: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    /// The entry that they are of, when `chain` is the hash at it.
+    pub(super) fn view(&self, chain: Chain) -> EntryView<'a> {
+        let Self {
+            sequence,
+            id,
+            entry_type,
+            origin,
+            timestamp,
+            meta,
+            content,
+        } = *self;
+        EntryView {
+            id,
+            entry_type,
+            content,
+            origin,
+            timestamp,
+            sequence,
+            meta: meta.view(),
+            chain: Some(chain),
+        }
+    }
 }
 
 impl Chain {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::entry::{Entry, EntryDraft, EntryView};
+use crate::entry::{Entry, EntryDraft};
 use crate::secret::TokenHash;
 use crate::types::{
     Chain, ClientId, EntryType, HubId, InvitationId, ProjectName, Sequence, TypeSet,
@@ -68,7 +68,7 @@ pub struct PageQuery {
     pub types: TypeSet,
     /// At most so many entries.
     pub max_entries: usize,
-    /// No further entry once the contents add up to so many bytes; at least one entry is read.
+    /// No further entry once the messages add up to so many bytes; at least one entry is read.
     pub max_bytes: usize,
 }
 
@@ -88,8 +88,17 @@ pub struct Statistics {
     pub live_clients: u64,
 }
 
-/// Is handed entries while they are read, and may break off.
-pub type Visitor = Box<dyn FnMut(EntryView<'_>) -> ControlFlow<()> + Send>;
+/// An entry as it goes over the wire, borrowed from a store while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredMessage<'a> {
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// `EntryMsg` of `hub.proto`, as JSON.
+    pub json: &'a str,
+}
+
+/// Is handed messages while they are read, and may break off.
+pub type Visitor = Box<dyn FnMut(StoredMessage<'_>) -> ControlFlow<()> + Send>;
 
 /// A store of entries and clients.
 ///
@@ -144,21 +153,14 @@ pub trait Store: Send + Sync + 'static {
     /// The store cannot be read, or holds something that no entry can be made of.
     async fn page(&self, query: PageQuery) -> Result<Vec<Entry>, StoreError>;
 
-    /// The same entries, handed to `each` one by one as they are read, until it breaks off: for whoever
-    /// makes something else of them and keeps none. `each` is called where it may block, while the
+    /// The messages of the same entries, handed to `each` one by one as they are read, until it breaks
+    /// off: for whoever sends them and keeps none. `each` is called where it may block, while the
     /// store is read: what it waits for, others wait for too.
     ///
     /// # Errors
-    /// Those of [`Store::page`]; `each` may have been handed some entries by then.
-    async fn visit(&self, query: PageQuery, mut each: Visitor) -> Result<(), StoreError> {
-        let page = self.page(query).await?;
-        for entry in &page {
-            if each(entry.view()).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
+    /// The store cannot be read; `each` may have been handed some messages by then. What they say is
+    /// not looked at.
+    async fn visit(&self, query: PageQuery, each: Visitor) -> Result<(), StoreError>;
 
     /// The rolling hash of the log up to `sequence`: the one at the last entry that is not behind
     /// it, or [`Chain::genesis`] before the first one; `None` when the log does not reach so far.

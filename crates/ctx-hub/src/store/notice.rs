@@ -23,7 +23,7 @@ pub enum Notice {
     Upgraded {
         /// The store.
         path: Utf8PathBuf,
-        /// How many entries the rolling hash of the log was computed for; 0 when it was there.
+        /// How many entries were written anew.
         entries: u64,
     },
     /// The last line of an older hub's entries breaks off and was left out.
@@ -92,8 +92,8 @@ impl fmt::Display for Notice {
             ),
             Self::Upgraded { path, entries } => write!(
                 f,
-                "upgraded {path}: the rolling hash of the log was computed for {entries} entries; \
-                 older versions of ctx cannot open it any more"
+                "upgraded {path}: {entries} entries were written anew; older versions of ctx cannot \
+                 open it any more"
             ),
             Self::TornLine { path, line, bytes } => write!(
                 f,

@@ -1,11 +1,14 @@
 //! Tests of the store.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::paths::DataDir;
 use ctx_hub::entry::{Entry, EntryDraft, EntryMeta};
-use ctx_hub::store::{Client, Notice, PageQuery, Quota, SqliteStore, Store, StoreError};
+use ctx_hub::store::{
+    Client, Notice, PageQuery, Quota, SqliteStore, Store, StoreError, StoredMessage,
+};
 use ctx_hub::types::{Chain, EntryId, EntryType, Sequence, TypeSet};
 
 mod backup;
@@ -134,6 +137,18 @@ fn query(types: TypeSet) -> PageQuery {
         max_entries: usize::MAX,
         max_bytes: usize::MAX,
     }
+}
+
+/// The message of every entry.
+async fn messages(store: &dyn Store) -> Vec<String> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let each = move |message: StoredMessage<'_>| {
+        tell.send(message.json.to_owned()).unwrap();
+        ControlFlow::Continue(())
+    };
+    let visited = store.visit(query(TypeSet::all()), Box::new(each)).await;
+    visited.unwrap();
+    told.iter().collect()
 }
 
 async fn everything(store: &dyn Store) -> Vec<Entry> {

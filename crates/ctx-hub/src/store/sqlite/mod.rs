@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `file` | what the file is before the engine touches it; how a new one takes its place |
 //! | `create` | a new store, with what an older hub left |
-//! | `schema` | migrations; `rehash` is the part of one that SQL cannot do |
+//! | `schema` | migrations; `rehash` and `messages` are the parts that SQL cannot do, `columns` how entries once stood there |
 //! | `connection` | how the database is opened |
 //! | `writer` | the thread that writes, in groups; `write` has its statements, `tokens` those about tokens |
 //! | `usage` | what each client has stored today |
@@ -43,12 +43,14 @@ use crate::secret::TokenHash;
 use crate::types::{Chain, ClientId, HubId, InvitationId, ProjectName, Sequence};
 
 mod admin;
+mod columns;
 mod connection;
 pub(super) mod copy;
 mod create;
 mod file;
 mod known;
 mod marks;
+mod messages;
 mod read;
 mod readers;
 mod rehash;
@@ -117,11 +119,11 @@ impl SqliteStore {
             connection,
             hub_id,
             head,
-            rehashed,
+            upgraded,
             marks,
             lost,
         } = open_checked(dir)?;
-        notices.extend(rehashed.map(|entries| Notice::Upgraded {
+        notices.extend(upgraded.map(|entries| Notice::Upgraded {
             path: path.clone(),
             entries,
         }));
@@ -181,8 +183,8 @@ struct Opened {
     connection: Connection,
     hub_id: HubId,
     head: Sequence,
-    /// For how many entries the rolling hash was computed, if it was.
-    rehashed: Option<u64>,
+    /// How many entries were written anew, if the store is of an older version.
+    upgraded: Option<u64>,
     marks: Marks,
     /// What had been acknowledged and is not there.
     lost: Option<Notice>,
@@ -196,7 +198,10 @@ fn open_checked(dir: &DataDir) -> Result<Opened, StoreError> {
     let mut connection = connection::writer(path).map_err(failed)?;
     // Once more: the write-ahead log may hold a header that the file does not have yet.
     file::refuse_newer(path, schema::format(&connection).map_err(failed)?)?;
-    let rehashed = schema::migrate(&mut connection, schema::MIGRATIONS).map_err(failed)?;
+    if schema::format(&connection).map_err(failed)? < schema::known() {
+        tracing::info!(%path, "upgrading the store, which may take a while");
+    }
+    let upgraded = schema::migrate(&mut connection, schema::MIGRATIONS).map_err(failed)?;
     let (hub_id, head) = read::log(&connection).map_err(failed)?;
     let last = read::last(&connection).map_err(failed)?;
     if last > head {
@@ -213,7 +218,7 @@ fn open_checked(dir: &DataDir) -> Result<Opened, StoreError> {
         connection,
         hub_id,
         head: reached.head,
-        rehashed,
+        upgraded,
         marks,
         lost,
     })

@@ -4,17 +4,17 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::rows::{self, client_columns, entry_columns};
+use super::rows::{self, client_columns, message_columns};
 use super::write::Tip;
-use crate::entry::{Entry, EntryView};
+use crate::entry::Entry;
 use crate::secret::TokenHash;
-use crate::store::{Authenticated, ListedClient, PageQuery, Statistics};
+use crate::store::{Authenticated, ListedClient, PageQuery, Statistics, StoredMessage};
 use crate::types::{Chain, EntryType, HubId, Sequence};
 
 /// A range of entries of every type.
 pub(super) const RANGE: &str = concat!(
     "SELECT ",
-    entry_columns!(),
+    message_columns!(),
     " FROM entries WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3"
 );
 /// The places of the next entries of one type, from its index alone.
@@ -23,7 +23,7 @@ pub(super) const PLACES: &str = "SELECT sequence FROM entries \
 /// One entry.
 pub(super) const ONE: &str = concat!(
     "SELECT ",
-    entry_columns!(),
+    message_columns!(),
     " FROM entries WHERE sequence = ?1"
 );
 /// The last entry.
@@ -97,30 +97,28 @@ pub(super) fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
 pub(super) fn page(connection: &Connection, query: &PageQuery) -> rusqlite::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     read(connection, query, &mut |row| {
-        let entry = rows::entry(row)?;
-        let bytes = entry.content.len();
-        entries.push(entry);
-        Ok(ControlFlow::Continue(bytes))
+        entries.push(rows::entry(row)?);
+        Ok(ControlFlow::Continue(rows::message(row)?.json.len()))
     })?;
     Ok(entries)
 }
 
-/// Hands the entries of a page to `each`.
+/// Hands the messages of a page to `each`.
 pub(super) fn visit(
     connection: &Connection,
     query: &PageQuery,
-    each: &mut (dyn FnMut(EntryView<'_>) -> ControlFlow<()> + Send),
+    each: &mut (dyn FnMut(StoredMessage<'_>) -> ControlFlow<()> + Send),
 ) -> rusqlite::Result<()> {
     read(connection, query, &mut |row| {
-        let entry = rows::view(row)?;
-        Ok(match each(entry) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(entry.content.len()),
+        let message = rows::message(row)?;
+        Ok(match each(message) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(message.json.len()),
             ControlFlow::Break(()) => ControlFlow::Break(()),
         })
     })
 }
 
-/// Whether there is more to read, after how many bytes of content.
+/// Whether there is more to read, after how many bytes of a message.
 type Went = ControlFlow<(), usize>;
 
 /// Reads the rows of a page until its bytes are used up, or `each` breaks off.

@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows::{self, entry_fields};
+use super::columns::{self, entry_columns};
+use super::rows;
 use crate::types::Chain;
 
 const HUB: &str = "SELECT hub_id FROM log";
 /// One entry at a time: what is read stays small, and nothing is read while it is changed.
 const NEXT: &str = concat!(
     "SELECT ",
-    entry_fields!(),
+    entry_columns!(),
     ", NULL FROM entries WHERE sequence > ?1 ORDER BY sequence LIMIT 1"
 );
 const SET: &str = "UPDATE entries SET chain = ?2 WHERE sequence = ?1";
@@ -28,7 +29,7 @@ pub(super) fn compute(connection: &Connection) -> rusqlite::Result<u64> {
     let (mut last, mut entries) = (0, 0);
     let mut next = connection.prepare(NEXT)?;
     let mut set = connection.prepare(SET)?;
-    while let Some(entry) = next.query_row([last], rows::entry).optional()? {
+    while let Some(entry) = next.query_row([last], columns::entry).optional()? {
         chain = chain.after(&entry);
         last = rows::bound(entry.sequence);
         set.execute(params![last, chain.to_bytes()])?;

@@ -8,21 +8,18 @@ use rusqlite::types::Type;
 use rusqlite::{ErrorCode, Row};
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{Entry, EntryMeta, EntryView, MetaView};
+use crate::entry::Entry;
 use crate::store::error::{Damage, StoreError};
-use crate::store::{Authenticated, Client, ListedClient};
-use crate::types::{Chain, EmptyId, EntryId, EntryType, HubId, Sequence};
+use crate::store::{Authenticated, Client, ListedClient, StoredMessage};
+use crate::types::{Chain, EntryType, HubId, Sequence};
+use crate::wire::convert::entry_from_wire;
+use crate::wire::generated::EntryMsg;
+use crate::wire::json;
 
-/// The columns that [`entry`] reads first, in its order; the hash at the entry comes behind them.
-macro_rules! entry_fields {
+/// The columns that [`message`] and [`entry`] read, in their order.
+macro_rules! message_columns {
     () => {
-        "sequence, id, type, origin, timestamp, display_name, host, tool, via, content"
-    };
-}
-/// The columns that [`entry`] reads, in its order.
-macro_rules! entry_columns {
-    () => {
-        concat!($crate::store::sqlite::rows::entry_fields!(), ", chain")
+        "sequence, message"
     };
 }
 /// The columns that [`client`] reads, in its order.
@@ -31,7 +28,7 @@ macro_rules! client_columns {
         "id, project, created_at, revoked_at"
     };
 }
-pub(super) use {client_columns, entry_columns, entry_fields};
+pub(super) use {client_columns, message_columns};
 
 /// Writes that failed for want of room although the engine does not call it so: a quota or a file
 /// size limit shows as a failed write (`SQLITE_IOERR_WRITE`).
@@ -131,61 +128,27 @@ pub(super) fn bound(sequence: Sequence) -> i64 {
     i64::try_from(sequence.get()).unwrap_or(i64::MAX)
 }
 
-/// A row of [`entry_columns`], as it stands there.
-pub(super) fn view<'a>(row: &'a Row<'_>) -> rusqlite::Result<EntryView<'a>> {
-    let id = text(row, 1)?;
-    if id.is_empty() {
-        return Err(unfit(1, EmptyId));
-    }
-    Ok(EntryView {
+/// A row of [`message_columns`], as it stands there.
+pub(super) fn message<'a>(row: &'a Row<'_>) -> rusqlite::Result<StoredMessage<'a>> {
+    let json = row.get_ref(1)?.as_str().map_err(|error| unfit(1, error))?;
+    Ok(StoredMessage {
         sequence: sequence(row, 0)?,
-        id,
-        entry_type: entry_type(row, 2)?,
-        origin: text(row, 3)?,
-        timestamp: row.get(4)?,
-        meta: MetaView {
-            display_name: text(row, 5)?,
-            host: text(row, 6)?,
-            tool: text(row, 7)?,
-            via: text(row, 8)?,
-        },
-        content: text(row, 9)?,
-        chain: row.get::<_, Option<_>>(10)?.map(Chain::from_bytes),
+        json,
     })
 }
 
-fn text<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<&'a str> {
-    let value = row.get_ref(index)?;
-    value.as_str().map_err(|error| unfit(index, error))
-}
-
-/// A row of [`entry_columns`].
+/// The entry that a row of [`message_columns`] is the message of.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let EntryView {
-        id,
-        entry_type,
-        content,
-        origin,
-        timestamp,
-        sequence,
-        meta,
-        chain,
-    } = view(row)?;
-    Ok(Entry {
-        id: EntryId::try_from(id.to_owned()).map_err(|e| unfit(1, e))?,
-        entry_type,
-        content: content.to_owned(),
-        origin: origin.to_owned(),
-        timestamp,
-        sequence,
-        meta: EntryMeta {
-            display_name: meta.display_name.to_owned(),
-            host: meta.host.to_owned(),
-            tool: meta.tool.to_owned(),
-            via: meta.via.to_owned(),
-        },
-        chain,
-    })
+    let message = message(row)?;
+    let read = json::from_slice::<EntryMsg>(message.json.as_bytes());
+    let entry = entry_from_wire(read.map_err(|error| unfit(1, error))?);
+    let entry = entry.map_err(|error| unfit(1, error))?;
+    if entry.sequence == message.sequence {
+        Ok(entry)
+    } else {
+        let found = bound(entry.sequence);
+        Err(rusqlite::Error::IntegralValueOutOfRange(1, found))
+    }
 }
 
 /// A row of [`client_columns`].

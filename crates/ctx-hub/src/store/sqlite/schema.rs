@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::rehash;
+use super::{messages, rehash};
 
 /// The mark in the file's header by which a store of ours is known: `ctxh`.
 pub(super) const APPLICATION_ID: u32 = 0x6374_7868;
@@ -10,7 +10,7 @@ pub(super) const APPLICATION_ID: u32 = 0x6374_7868;
 /// A step from one format to the next.
 pub(super) struct Migration {
     sql: &'static str,
-    /// Computes what SQL cannot, and answers for how many entries.
+    /// Computes what SQL cannot, and answers how many entries it wrote anew.
     compute: Option<fn(&Connection) -> rusqlite::Result<u64>>,
 }
 
@@ -46,6 +46,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: sql!("0006_tokens.sql"),
         compute: None,
     },
+    Migration {
+        sql: sql!("0007_messages.sql"),
+        compute: Some(messages::compute),
+    },
+    Migration {
+        sql: sql!("0008_message_indexes.sql"),
+        compute: None,
+    },
 ];
 
 /// The newest format that is known.
@@ -59,8 +67,8 @@ pub(super) fn format(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Applies the `migrations` that the database does not have, each in a transaction of its own
-/// together with its number: a crash leaves the database at one format or the next. Answers for how
-/// many entries something was computed, or `None` when there was nothing to apply.
+/// together with its number: a crash leaves the database at one format or the next. Answers how many
+/// entries were written anew, or `None` when there was nothing to apply.
 pub(super) fn migrate(
     connection: &mut Connection,
     migrations: &[Migration],
@@ -73,7 +81,7 @@ pub(super) fn migrate(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration.sql)?;
         let entries = migration.compute.map_or(Ok(0), |work| work(&transaction))?;
-        *computed.get_or_insert(0) += entries;
+        computed = computed.max(Some(entries));
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }

@@ -5,19 +5,26 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::admin;
-use super::rows::{self, client_columns};
+use super::rows::{self, client_columns, message_columns};
 use super::tokens;
-use crate::entry::EntryDraft;
+use crate::entry::{EntryDraft, EntryView};
 use crate::store::chain::Fields;
 use crate::store::{Client, NewToken};
 use crate::types::{Chain, ClientId, EntryType, ProjectName, Sequence};
+use crate::wire::json;
 
-/// The sequence of an id. The hash finds the candidates, the id decides. An older hub may have
-/// stored an id twice: the first counts.
-pub(super) const KNOWN: &str = "SELECT min(sequence) FROM entries WHERE id_hash = ?1 AND id = ?2";
-const INSERT: &str = "INSERT INTO entries (sequence, id_hash, id, type, origin, timestamp, \
-     display_name, host, tool, via, content, chain) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+/// What a message takes beside its content in most cases, in bytes.
+const MESSAGE_ROOM: usize = 512;
+
+/// What may have an id: whose hash is its hash. An older hub may have stored an id twice, so the first
+/// comes first.
+pub(super) const ALIKE: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM entries WHERE id_hash = ?1 ORDER BY sequence"
+);
+const INSERT: &str = "INSERT INTO entries (sequence, id_hash, type, chain, message) \
+     VALUES (?1, ?2, ?3, ?4, ?5)";
 const COUNT: &str = "INSERT INTO counts (origin, type, entries) VALUES (?1, ?2, ?3) \
      ON CONFLICT (origin, type) DO UPDATE SET entries = entries + excluded.entries";
 const TIP: &str = "UPDATE log SET head = ?1, chain = ?2, commits = ?3";
@@ -92,15 +99,17 @@ fn next(head: Sequence) -> rusqlite::Result<Sequence> {
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, head))
 }
 
+/// The sequence of an id. The hash finds the candidates, the id decides.
 fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<Sequence>> {
-    connection
-        .prepare_cached(KNOWN)?
-        .query_row(params![rows::id_hash(id), id], |row| {
-            match row.get::<_, Option<i64>>(0)? {
-                Some(_) => rows::sequence(row, 0).map(Some),
-                None => Ok(None),
-            }
-        })
+    let mut statement = connection.prepare_cached(ALIKE)?;
+    let mut alike = statement.query([rows::id_hash(id)])?;
+    while let Some(row) = alike.next()? {
+        let entry = rows::entry(row)?;
+        if entry.id.as_str() == id {
+            return Ok(Some(entry.sequence));
+        }
+    }
+    Ok(None)
 }
 
 /// Stores one entry as it is, at the end of the log, which `tip` is afterwards.
@@ -110,26 +119,30 @@ pub(super) fn insert(
     entry: &Fields<'_>,
 ) -> rusqlite::Result<()> {
     let chain = tip.chain.link(entry);
-    connection.prepare_cached(INSERT)?.execute(params![
-        rows::bound(entry.sequence),
-        rows::id_hash(entry.id),
-        entry.id,
-        rows::type_code(entry.entry_type),
-        entry.origin,
-        entry.timestamp,
-        entry.meta.display_name,
-        entry.meta.host,
-        entry.meta.tool,
-        entry.meta.via,
-        entry.content,
-        chain.to_bytes(),
-    ])?;
+    put(connection, &entry.view(chain))?;
     *tip = Tip {
         head: entry.sequence,
         chain,
         ..*tip
     };
     Ok(())
+}
+
+/// Stores the message of `entry`, which knows its hash.
+pub(super) fn put(connection: &Connection, entry: &EntryView<'_>) -> rusqlite::Result<()> {
+    let mut message = Vec::with_capacity(entry.content.len() + MESSAGE_ROOM);
+    json::write_entry(&mut message, entry);
+    let message = str::from_utf8(&message).map_err(|error| rusqlite::Error::Utf8Error(4, error))?;
+    connection
+        .prepare_cached(INSERT)?
+        .execute(params![
+            rows::bound(entry.sequence),
+            rows::id_hash(entry.id),
+            rows::type_code(entry.entry_type),
+            entry.chain.map(Chain::to_bytes),
+            message,
+        ])
+        .map(drop)
 }
 
 /// Adds what was counted to the counters.

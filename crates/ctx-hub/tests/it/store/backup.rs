@@ -324,7 +324,10 @@ async fn a_store_that_is_not_sound_makes_no_backup() {
     }
     store.close().await.unwrap();
     let engine = rusqlite::Connection::open(data.store()).unwrap();
-    let changed = engine.execute("UPDATE entries SET content = 'x' WHERE sequence = 2", []);
+    let changed = engine.execute(
+        "UPDATE entries SET message = json_set(message, '$.content', 'x') WHERE sequence = 2",
+        [],
+    );
     assert_eq!(changed, Ok(1));
     engine.close().unwrap();
     let out = tempfile::tempdir().unwrap();

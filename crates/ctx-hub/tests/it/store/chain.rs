@@ -58,8 +58,8 @@ async fn a_store_without_hashes_gets_them_once_and_goes_on() {
     assert_eq!(
         notices[0].to_string(),
         format!(
-            "upgraded {}: the rolling hash of the log was computed for 4 entries; older versions \
-             of ctx cannot open it any more",
+            "upgraded {}: 4 entries were written anew; older versions of ctx cannot open it any \
+             more",
             data.store()
         )
     );

@@ -2,6 +2,7 @@
 
 use super::*;
 use ctx_hub::secret::ClientToken;
+use ctx_hub::wire::json;
 
 mod registry;
 mod tokens;
@@ -198,7 +199,16 @@ pub(super) async fn a_page_stops_at_its_bytes_and_holds_at_least_one_entry(fresh
         .await
         .unwrap();
     for types in [TypeSet::all(), [EntryType::Task].into_iter().collect()] {
-        for (max_bytes, entries) in [(0, 1), (1, 1), (100, 1), (101, 2), (250, 3), (5000, 10)] {
+        // Of entries that are alike, a page holds as many messages as begin within its bytes.
+        let message = messages(&*fresh.store).await.remove(0).len();
+        for (max_bytes, entries) in [
+            (0, 1),
+            (1, 1),
+            (message, 1),
+            (message + 1, 2),
+            (message * 5 / 2, 3),
+            (message * 20, 10),
+        ] {
             let query = PageQuery {
                 max_bytes,
                 ..query(types.clone())
@@ -293,6 +303,16 @@ pub(super) async fn an_entry_reads_back_as_it_was_published(mut fresh: Fresh) {
         assert_eq!(&entry.meta, draft.meta());
         assert_eq!(entry.origin, "größe");
     }
+    // The messages are those of the entries, as everybody writes them.
+    let written = entries.iter().map(|entry| {
+        let mut message = Vec::new();
+        json::write_entry(&mut message, &entry.view());
+        String::from_utf8(message).unwrap()
+    });
+    assert_eq!(
+        messages(&*fresh.store).await,
+        written.collect::<Vec<String>>()
+    );
 }
 
 pub(super) async fn the_head_is_announced_when_something_is_stored_and_only_then(fresh: Fresh) {

@@ -6,11 +6,13 @@ use camino::Utf8Path;
 use ctx_config::paths::DataDir;
 use rusqlite::{Connection, Row};
 
+use super::super::columns::{self, entry_columns};
 use super::super::marks::Marks;
-use super::super::rows::{self, entry_columns, entry_fields};
+use super::super::rows::{self, message_columns};
 use super::super::{read, schema};
 use super::folder::Kept;
 use super::report::{StoreFindingKind as Kind, StoreProgress, StoreReport};
+use crate::entry::Entry;
 use crate::types::{Chain, EntryType, Sequence};
 
 /// Faults of its pages that the engine lists before it gives up.
@@ -18,22 +20,43 @@ const PAGE_FAULTS: u32 = 100;
 /// Progress is told each time so many entries were read.
 const TELL_EVERY: u64 = 1_000;
 
-const ENTRIES: &str = concat!(
-    "SELECT ",
-    entry_columns!(),
-    ", id_hash FROM entries ORDER BY sequence"
-);
-/// The same of a store of an earlier version, which has no rolling hash yet.
-const ENTRIES_WITHOUT_HASH: &str = concat!(
-    "SELECT ",
-    entry_fields!(),
-    ", NULL, id_hash FROM entries ORDER BY sequence"
-);
-/// Where the rolling hash and `id_hash` stand in both.
-const CHAIN: usize = 10;
-const ID_HASH: usize = 11;
+/// Every entry as its message, and what is searched for.
+const MESSAGES: Rows = Rows {
+    sql: concat!(
+        "SELECT ",
+        message_columns!(),
+        ", type, chain, id_hash FROM entries ORDER BY sequence"
+    ),
+    entry: rows::entry,
+    entry_type: 2,
+    chain: 3,
+    id_hash: 4,
+};
+/// Every entry as a column for each field.
+const COLUMNS: Rows = Rows {
+    sql: concat!(
+        "SELECT ",
+        entry_columns!(),
+        ", chain, id_hash FROM entries ORDER BY sequence"
+    ),
+    entry: columns::entry,
+    entry_type: 2,
+    chain: 10,
+    id_hash: 11,
+};
+/// The same while there was no rolling hash.
+const COLUMNS_WITHOUT_CHAIN: Rows = Rows {
+    sql: concat!(
+        "SELECT ",
+        entry_columns!(),
+        ", NULL, id_hash FROM entries ORDER BY sequence"
+    ),
+    ..COLUMNS
+};
 /// The format from which on entries have a rolling hash.
 const CHAIN_FORMAT: u32 = 2;
+/// The format from which on entries are kept as their messages.
+const MESSAGES_FORMAT: u32 = 7;
 /// The format from which on commits are counted.
 const COMMITS_FORMAT: u32 = 3;
 /// The format from which on the admin token's hash and invitations are kept.
@@ -47,14 +70,35 @@ pub(super) const TOKEN_HASH_BYTES: i64 = 32;
 /// How many entries there are of a project and a type.
 type Tally = BTreeMap<(String, EntryType), u64>;
 
+/// How the entries of a format are read, and in which columns what is searched for stands.
+struct Rows {
+    sql: &'static str,
+    entry: fn(&Row<'_>) -> rusqlite::Result<Entry>,
+    entry_type: usize,
+    chain: usize,
+    id_hash: usize,
+}
+
+impl Rows {
+    /// How those of `format` are.
+    const fn of(format: u32) -> &'static Self {
+        if format >= MESSAGES_FORMAT {
+            &MESSAGES
+        } else if format >= CHAIN_FORMAT {
+            &COLUMNS
+        } else {
+            &COLUMNS_WITHOUT_CHAIN
+        }
+    }
+}
+
 /// Who is told how far it has come.
 pub(super) type Listener<'a> = &'a mut dyn FnMut(StoreProgress);
 
 /// What the log says of itself.
 #[derive(Default)]
 struct End {
-    /// Entries have a rolling hash.
-    hashed: bool,
+    format: u32,
     genesis: Option<Chain>,
     head: Option<Sequence>,
     /// The hash at the last entry.
@@ -141,7 +185,7 @@ impl Scan<'_> {
     /// Where the log begins and ends, as it says itself.
     fn end(&mut self, snapshot: &Connection, format: u32) -> End {
         let mut end = End {
-            hashed: format >= CHAIN_FORMAT,
+            format,
             ..End::default()
         };
         match read::log(snapshot) {
@@ -194,7 +238,7 @@ impl Scan<'_> {
     ) -> Option<Tally> {
         let mut walk = Walk {
             last: Sequence::START,
-            chain: end.genesis.filter(|_| end.hashed),
+            chain: end.genesis.filter(|_| end.format >= CHAIN_FORMAT),
             tally: Tally::new(),
         };
         if let Err(error) = self.each_entry(snapshot, end, &mut walk, on_progress) {
@@ -226,16 +270,12 @@ impl Scan<'_> {
         walk: &mut Walk,
         on_progress: Listener<'_>,
     ) -> rusqlite::Result<()> {
-        let sql = if end.hashed {
-            ENTRIES
-        } else {
-            ENTRIES_WITHOUT_HASH
-        };
-        let mut statement = snapshot.prepare(sql)?;
+        let rows_of = Rows::of(end.format);
+        let mut statement = snapshot.prepare(rows_of.sql)?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             let sequence = rows::sequence(row, 0)?;
-            self.entry(row, sequence, walk);
+            self.entry(rows_of, row, sequence, walk);
             walk.last = sequence;
             self.report.entries += 1;
             if self.report.entries.is_multiple_of(TELL_EVERY) {
@@ -248,14 +288,16 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, row: &Row<'_>, sequence: Sequence, walk: &mut Walk) {
+    fn entry(&mut self, rows_of: &Rows, row: &Row<'_>, sequence: Sequence, walk: &mut Walk) {
         let last = walk.last;
-        let entry = match rows::entry(row) {
+        let entry = match (rows_of.entry)(row) {
             Ok(entry) => entry,
             Err(error) => {
                 self.gap(last, sequence, false);
                 // What it says of its hash is all that the next one can be compared with.
-                walk.chain = walk.chain.and_then(|_| rows::chain(row, CHAIN).ok());
+                walk.chain = walk
+                    .chain
+                    .and_then(|_| rows::chain(row, rows_of.chain).ok());
                 let what = format!("no entry can be made of it: {error}");
                 return self.found(Kind::Entry, Some(sequence), what);
             }
@@ -268,15 +310,28 @@ impl Scan<'_> {
             self.found(Kind::Chain, Some(sequence), what);
         }
         walk.chain = walk.chain.and(entry.chain);
-        let hash: rusqlite::Result<i64> = row.get(ID_HASH);
-        if hash.ok() != Some(rows::id_hash(entry.id.as_str())) {
-            let what = "is not found by its id: the hash of the id is another one's";
-            self.found(Kind::Entry, Some(sequence), what);
-        }
+        self.columns_beside(rows_of, row, &entry);
         *walk
             .tally
             .entry((entry.origin, entry.entry_type))
             .or_default() += 1;
+    }
+
+    /// What stands beside an entry, to find it by, against what it says itself.
+    fn columns_beside(&mut self, rows_of: &Rows, row: &Row<'_>, entry: &Entry) {
+        let mut found = |what| self.found(Kind::Entry, Some(entry.sequence), what);
+        let hash: rusqlite::Result<i64> = row.get(rows_of.id_hash);
+        if hash.ok() != Some(rows::id_hash(entry.id.as_str())) {
+            found("is not found by its id: the hash of the id is another one's");
+        }
+        let entry_type = rows::entry_type(row, rows_of.entry_type);
+        if entry_type.ok() != Some(entry.entry_type) {
+            found("is not found by its type: another one stands beside it");
+        }
+        let chain: rusqlite::Result<Option<_>> = row.get(rows_of.chain);
+        if chain.ok() != Some(entry.chain.map(Chain::to_bytes)) {
+            found("says another hash of the log than stands beside it");
+        }
     }
 
     /// Whether `next` leaves sequences out behind `last`. Where the hash goes on over them

@@ -205,20 +205,31 @@ async fn entries_that_were_taken_out_are_gaps_and_the_counters_tell() {
 
 #[tokio::test]
 async fn an_entry_that_is_not_what_was_stored_is_told_by_its_hash() {
+    let chain = |at| (paths::STORE_FILE, Some(at), Kind::Chain);
+    let beside = (paths::STORE_FILE, Some(6), Kind::Entry);
+    for (change, told) in [
+        ("'$.content', 'another'", &[chain(6)][..]),
+        ("'$.timestamp', 5", &[chain(6)]),
+        ("'$.meta.tool', 'x'", &[chain(6)]),
+        // The next one does not follow from what stands there now, nor is it what stands beside it.
+        (
+            "'$.chain', '000102030405060708090a0b0c0d0e0f'",
+            &[chain(6), beside, chain(7)],
+        ),
+    ] {
+        let hub = Hub::stopped().await;
+        hub.engine(&format!(
+            "UPDATE entries SET message = json_set(message, {change}) WHERE sequence = 6"
+        ));
+        assert_told(&hub.verified(), told);
+    }
     for change in [
-        "content = 'another'",
-        "timestamp = 5",
-        "tool = 'x'",
         "chain = x'000102030405060708090a0b0c0d0e0f'",
+        "type = type % 4 + 1",
     ] {
         let hub = Hub::stopped().await;
         hub.engine(&format!("UPDATE entries SET {change} WHERE sequence = 6"));
-        let mut told = vec![(paths::STORE_FILE, Some(6), Kind::Chain)];
-        if change.starts_with("chain") {
-            // The next one does not follow from what stands there now.
-            told.push((paths::STORE_FILE, Some(7), Kind::Chain));
-        }
-        assert_told(&hub.verified(), &told);
+        assert_told(&hub.verified(), &[beside]);
     }
     let hub = Hub::stopped().await;
     hub.engine("UPDATE log SET chain = x'000102030405060708090a0b0c0d0e0f'");
@@ -259,8 +270,10 @@ async fn rows_that_no_entry_can_be_made_of_are_told_by_their_sequence() {
     hub.engine(
         "UPDATE entries SET type = 9 WHERE sequence = 3; \
          UPDATE entries SET id_hash = 1 WHERE sequence = 4; \
-         UPDATE entries SET id = '' WHERE sequence = 6; \
-         UPDATE entries SET content = CAST(x'ff00' AS TEXT) WHERE sequence = 7",
+         UPDATE entries SET message = json_set(message, '$.id', '') WHERE sequence = 6; \
+         UPDATE entries SET message = CAST(x'ff00' AS TEXT) WHERE sequence = 7; \
+         UPDATE entries SET message = '{' WHERE sequence = 8; \
+         UPDATE entries SET message = json_set(message, '$.sequence', 8) WHERE sequence = 9",
     );
     let report = hub.verified();
     let entries: Vec<_> = told(&report)
@@ -268,7 +281,7 @@ async fn rows_that_no_entry_can_be_made_of_are_told_by_their_sequence() {
         .filter(|(_, _, kind)| *kind == Kind::Entry)
         .map(|(_, sequence, _)| sequence.unwrap())
         .collect();
-    assert_eq!(entries, [3, 4, 6, 7]);
+    assert_eq!(entries, [3, 4, 6, 7, 8, 9]);
     assert_eq!(report.entries, ENTRIES);
 }
 
