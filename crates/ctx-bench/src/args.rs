@@ -30,15 +30,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         rounds: u64,
     },
-    /// Send so many messages to whoever asks, until it is killed
+    /// Send the messages of a file to whoever asks, until it is killed
     #[command(hide = true)]
     Send {
-        /// How many
-        #[arg(long)]
-        messages: usize,
-        /// How long each is
-        #[arg(long)]
-        bytes: usize,
+        /// The messages, each behind its length in four bytes, big-endian
+        file: Utf8PathBuf,
     },
     /// Run one program to its end, then print how long it took and the most memory it had
     #[command(hide = true)]

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Count { path, rounds } => count::run(path, rounds),
         Command::Child { command } => child::run(&command),
-        Command::Send { messages, bytes } => sender::run(messages, bytes),
+        Command::Send { file } => sender::run(&file),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes};
+use camino::Utf8Path;
 use futures_util::stream;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -36,11 +38,10 @@ struct At {
 }
 
 impl Sender {
-    /// Starts the process, which sends `messages` messages of `bytes` bytes to whoever asks.
-    pub(crate) fn start(messages: u64, bytes: u64) -> Result<Self, Failure> {
+    /// Starts the process, which sends the messages of `file` to whoever asks.
+    pub(crate) fn start(file: &Utf8Path) -> Result<Self, Failure> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["send", "--messages", &messages.to_string()])
-            .args(["--bytes", &bytes.to_string()])
+            .args(["send", file.as_str()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -71,7 +72,9 @@ impl Drop for Sender {
 }
 
 /// The process itself: prints where it listens, and serves until it is killed.
-pub(crate) fn run(messages: usize, bytes: usize) -> Result<ExitCode, Failure> {
+pub(crate) fn run(file: &Utf8Path) -> Result<ExitCode, Failure> {
+    let file = Bytes::from(fs_err::read(file)?);
+    let messages = Arc::new(messages(&file)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -83,30 +86,42 @@ pub(crate) fn run(messages: usize, bytes: usize) -> Result<ExitCode, Failure> {
             tcp: tcp.local_addr()?,
         };
         println!("{}", serde_json::to_string(&at)?);
-        let message = Bytes::from(vec![b'x'; bytes]);
         loop {
             tokio::select! {
                 accepted = grpc.accept() => {
                     let stream = accepted?.0;
                     stream.set_nodelay(true)?;
-                    tokio::spawn(serve(stream, messages, message.clone()));
+                    tokio::spawn(serve(stream, Arc::clone(&messages)));
                 }
                 accepted = tcp.accept() => {
-                    tokio::spawn(copy(accepted?.0, messages, message.clone()));
+                    tokio::spawn(copy(accepted?.0, file.clone()));
                 }
             }
         }
     })
 }
 
-async fn serve(stream: TcpStream, messages: usize, message: Bytes) {
+/// The messages that `file` holds, none of them copied.
+fn messages(file: &Bytes) -> Result<Vec<Bytes>, Failure> {
+    let mut rest = file.clone();
+    let mut messages = Vec::new();
+    while !rest.is_empty() {
+        let length = usize::try_from(rest.try_get_u32()?)?;
+        if length > rest.len() {
+            return Err("the last message is cut".into());
+        }
+        messages.push(rest.split_to(length));
+    }
+    Ok(messages)
+}
+
+async fn serve(stream: TcpStream, messages: Arc<Vec<Bytes>>) {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let message = message.clone();
+        let messages = Arc::clone(&messages);
         let handler = tower::service_fn(move |_: Request<()>| {
-            let each = stream::iter(std::iter::repeat_n(
-                Ok::<_, Status>(message.clone()),
-                messages,
-            ));
+            let messages = Arc::clone(&messages);
+            let each = (0..messages.len()).map_while(move |n| messages.get(n).cloned());
+            let each = stream::iter(each.map(Ok::<_, Status>));
             std::future::ready(Ok::<_, Status>(Response::new(each)))
         });
         let request = request.map(Body::new);
@@ -122,21 +137,10 @@ async fn serve(stream: TcpStream, messages: usize, message: Bytes) {
         .ok();
 }
 
-async fn copy(mut stream: TcpStream, messages: usize, message: Bytes) {
-    // Sixty-four at a time: what is measured is the wire, and not calls of the system.
-    let many = message.repeat(64);
-    if stream.read_u8().await.is_err() {
-        return;
-    }
-    let mut left = messages.saturating_mul(message.len());
-    while let Some(some) = many
-        .get(..many.len().min(left))
-        .filter(|some| !some.is_empty())
-    {
-        if stream.write_all(some).await.is_err() {
-            return;
-        }
-        left -= some.len();
+async fn copy(mut stream: TcpStream, file: Bytes) {
+    if stream.read_u8().await.is_ok() {
+        // A reader that goes away is no fault.
+        stream.write_all(&file).await.ok();
     }
 }
 
@@ -174,8 +178,6 @@ impl Decoder for Encoded {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        use bytes::Buf as _;
-
         buffer.advance(buffer.remaining());
         Ok(Some(()))
     }

@@ -1,14 +1,15 @@
 //! A hub that streams its log to a client which discards it, beside a server that has nothing to do
 //! but to send the same bytes.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use ctx_hub::wire::method::SYNC;
 
 use crate::Failure;
-use crate::bench::Bench;
+use crate::bench::{Bench, utf8};
 use crate::link::Link;
 use crate::samples::{Samples, in_turn};
 use crate::sender::Sender;
@@ -26,14 +27,15 @@ pub(crate) fn measure(bench: &mut Bench, report: &mut Report) -> Result<(), Fail
         .enable_all()
         .build()?;
     let token = runtime.block_on(hub.register("reader"))?;
+    let folder = bench.folder()?;
+    let file = utf8(&folder)?.join("messages");
+    let message = runtime.block_on(keep(hub.address(), &token, &file))? / entries;
+    let sender = Sender::start(&file)?;
     let read = |address, token: &str| runtime.block_on(read(address, token, entries));
-    let bytes = read(hub.address(), &token)?.bytes;
-    let message = bytes / entries;
-    let sender = Sender::start(entries, message)?;
     let (figure, limit) = in_turn(
         rounds,
-        || Ok(read(hub.address(), &token)?.took),
-        || Ok(read(sender.grpc(), "")?.took),
+        || read(hub.address(), &token),
+        || read(sender.grpc(), ""),
     )?;
     let copied: Samples = (0..rounds)
         .map(|_| copy(sender.tcp()).map(|took| took.as_secs_f64()))
@@ -43,7 +45,7 @@ pub(crate) fn measure(bench: &mut Bench, report: &mut Report) -> Result<(), Fail
     report.row(
         Row::new(&name, count / figure.median(), "/s")
             .against(
-                "a tonic stream of encoded messages of that size",
+                "a tonic stream of the same messages, encoded and in memory",
                 count / limit.median(),
             )
             .at_least(0.7),
@@ -59,29 +61,39 @@ pub(crate) fn measure(bench: &mut Bench, report: &mut Report) -> Result<(), Fail
     Ok(())
 }
 
-/// What was read.
-struct Stream {
-    bytes: u64,
-    took: Duration,
+/// Reads a whole stream and keeps its messages in `file`, each behind its length; how many bytes
+/// they are.
+async fn keep(address: SocketAddr, token: &str, file: &Utf8Path) -> Result<u64, Failure> {
+    let link = Link::dial(address, WINDOW, None).await?;
+    let mut file = BufWriter::new(fs_err::File::create_new(file)?);
+    let mut stream = link.open(SYNC, token, "{}".to_owned()).await?;
+    let mut bytes = 0;
+    while let Some(message) = stream.next().await? {
+        let length = u32::try_from(message.len())?;
+        file.write_all(&length.to_be_bytes())?;
+        file.write_all(&message)?;
+        bytes += u64::from(length);
+    }
+    file.flush()?;
+    Ok(bytes)
 }
 
-/// Reads a whole stream, of which nothing is kept.
-async fn read(address: SocketAddr, token: &str, entries: u64) -> Result<Stream, Failure> {
+/// Reads a whole stream, of which nothing is kept; how long it took.
+async fn read(address: SocketAddr, token: &str, entries: u64) -> Result<Duration, Failure> {
     let link = Link::dial(address, WINDOW, None).await?;
     let since = Instant::now();
     let mut stream = link.open(SYNC, token, "{}".to_owned()).await?;
-    let (mut messages, mut bytes) = (0, 0);
+    let mut messages = 0;
     while stream.more().await? {
-        while let Some(message) = stream.take() {
+        while stream.take().is_some() {
             messages += 1;
-            bytes += u64::try_from(message.len())?;
         }
     }
     let took = since.elapsed();
     if messages != entries {
         return Err(format!("{messages} messages of {entries} came").into());
     }
-    Ok(Stream { bytes, took })
+    Ok(took)
 }
 
 /// Reads everything that is sent at `address`.
