@@ -177,6 +177,10 @@ pub const STREAM_READERS: usize = 2;
 /// Publishes that wait for the writer before more of them are made to wait in line.
 pub const WRITE_QUEUE: usize = 1_024;
 
+/// How long the writer of a store looks for the next publish before it sleeps. A client that publishes
+/// one entry after the other comes back within about so much time.
+pub const WRITER_LOOK: Duration = Duration::from_micros(300);
+
 /// Bytes that may wait for the writer; a publish beyond them is refused, and may be sent again.
 pub const WRITE_QUEUE_BYTES: usize = 268_435_456;
 

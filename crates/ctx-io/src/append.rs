@@ -4,7 +4,7 @@
 //! killed in the middle of one leaves a tail; whoever knows how long the file should be (a length
 //! kept elsewhere) cuts it with [`AppendFile::truncate_to`].
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
@@ -120,6 +120,7 @@ impl AppendError {
 pub struct AppendFile {
     path: Utf8PathBuf,
     file: File,
+    id: FileId,
     /// The name is not known to be durable yet: who created the file may have been killed first.
     unsynced_name: bool,
 }
@@ -143,14 +144,14 @@ impl AppendFile {
                 source,
             },
         };
-        let file = loop {
+        let (file, metadata) = loop {
             match open::regular(path, &existing()) {
-                Ok((file, _)) => break file,
+                Ok(opened) => break opened,
                 Err(OpenFailure::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(failure) => return Err(failed(failure)),
             }
             match create(path, mode) {
-                Ok(file) => break file,
+                Ok(created) => break created,
                 // Someone was faster: it is an existing file now.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(OpenFailure::Io(error))),
@@ -161,6 +162,7 @@ impl AppendFile {
         Ok(AppendFile {
             path: path.to_owned(),
             file,
+            id: FileId::of(&metadata),
             unsynced_name: true,
         })
     }
@@ -192,9 +194,8 @@ impl AppendFile {
     /// # Errors
     /// [`AppendError::Io`] at [`Step::Length`].
     pub fn len_in_place(&self) -> Result<Option<u64>, AppendError> {
-        let own = FileId::of_file(&self.file).map_err(self.at(Step::Length))?;
         let there = lstat(&self.path).map_err(self.at(Step::Length))?;
-        let same = there.filter(|there| FileId::of(there) == own);
+        let same = there.filter(|there| FileId::of(there) == self.id);
         Ok(same.map(|there| there.len()))
     }
 
@@ -243,14 +244,15 @@ impl AppendFile {
     /// [`AppendError::Io`] at [`Step::Append`]; [`AppendError::Tail`] when the part that was
     /// written could not be cut off again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
-        let length = self.len()?;
-        let written = self
-            .file
-            .write_all(bytes)
+        let mut rest = bytes;
+        let written = write_all(&mut self.file, &mut rest)
             .and_then(|()| failpoint::reach_at("append.written", &self.path));
         let Err(source) = written else {
             return Ok(());
         };
+        // Asked only now, for most appends succeed: what is behind the earlier end is ours.
+        let part = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
+        let length = self.len()?.saturating_sub(part);
         match self.file.set_len(length) {
             Ok(()) => Err(self.at(Step::Append)(source)),
             Err(cut) => Err(AppendError::Tail {
@@ -286,6 +288,19 @@ impl AppendFile {
     }
 }
 
+/// Writes `rest`, of which what was not written is left.
+fn write_all(file: &mut File, rest: &mut &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => *rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn existing() -> OpenOptions {
     let mut options = open::options();
     options.read(true).append(true);
@@ -293,9 +308,10 @@ fn existing() -> OpenOptions {
 }
 
 /// The mode is set in two steps because the user's file creation mask narrows the first.
-fn create(path: &Utf8Path, mode: u32) -> io::Result<File> {
+fn create(path: &Utf8Path, mode: u32) -> io::Result<(File, Metadata)> {
     let file = existing().create_new(true).mode(mode).open(path)?;
     failpoint::reach_at("append.created", path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
-    Ok(file)
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
 }

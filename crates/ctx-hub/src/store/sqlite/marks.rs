@@ -43,6 +43,8 @@ pub(super) struct Marks {
     hub_id: HubId,
     /// `None` until the first mark, and after one that failed.
     file: Option<AppendFile>,
+    /// How long it is, in bytes.
+    length: u64,
 }
 
 impl Marks {
@@ -58,6 +60,7 @@ impl Marks {
             path,
             hub_id: hub_id.clone(),
             file: None,
+            length: 0,
         };
         Ok((marks, furthest))
     }
@@ -73,15 +76,18 @@ impl Marks {
 
     fn try_note(&mut self, mark: Mark) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let line = line(&self.hub_id, mark);
+        let bytes = u64::try_from(line.len())?;
         if let Some(file) = &mut self.file
-            && file.len()? < BEGIN_ANEW_BYTES
+            && self.length < BEGIN_ANEW_BYTES
         {
             file.append(line.as_bytes())?;
+            self.length += bytes;
         } else {
             // The last line alone says it all: whatever else stood there is not needed any more.
             let mode = Mode::Exactly(PRIVATE_FILE_MODE);
             atomic::write(&self.path, line.as_bytes(), mode)?;
             self.file = Some(AppendFile::open(&self.path, PRIVATE_FILE_MODE)?);
+            self.length = bytes;
         }
         failpoint::reach("store.marked")?;
         Ok(())

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ctx_config::limits;
 use ctx_io::failpoint;
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::known::KnownTokens;
@@ -156,7 +158,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) -> Result<(), StoreError> {
-        while let Some(first) = jobs.blocking_recv() {
+        while let Some(first) = next(&mut jobs) {
             let group = gather(first, &mut jobs);
             self.commit(group);
             self.checkpoints.after_commit(&self.connection);
@@ -273,6 +275,22 @@ fn run_alone(
     }
     run("RELEASE job").map_err(Arc::new)?;
     Ok(failed)
+}
+
+/// The next job, as soon as there is one; `None` when nobody is left to send any.
+///
+/// Whoever was just answered often has more to store, and to be woken takes a thread as long as a commit
+/// without its flush. So this looks for a while before it sleeps, and lets others go first meanwhile.
+fn next(jobs: &mut mpsc::Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+    let since = Instant::now();
+    while since.elapsed() < limits::WRITER_LOOK {
+        match jobs.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => thread::yield_now(),
+        }
+    }
+    jobs.blocking_recv()
 }
 
 fn is_want_of_room(failure: &Failure) -> bool {
