@@ -139,15 +139,14 @@ fn query(types: TypeSet) -> PageQuery {
     }
 }
 
-/// The message of every entry.
-async fn messages(store: &dyn Store) -> Vec<String> {
+/// The messages of a page.
+async fn messages(store: &dyn Store, query: PageQuery) -> Vec<String> {
     let (tell, told) = std::sync::mpsc::channel();
     let each = move |message: StoredMessage<'_>| {
         tell.send(message.json.to_owned()).unwrap();
         ControlFlow::Continue(())
     };
-    let visited = store.visit(query(TypeSet::all()), Box::new(each)).await;
-    visited.unwrap();
+    store.visit(query, Box::new(each)).await.unwrap();
     told.iter().collect()
 }
 

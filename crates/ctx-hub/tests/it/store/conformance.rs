@@ -200,7 +200,8 @@ pub(super) async fn a_page_stops_at_its_bytes_and_holds_at_least_one_entry(fresh
         .unwrap();
     for types in [TypeSet::all(), [EntryType::Task].into_iter().collect()] {
         // Of entries that are alike, a page holds as many messages as begin within its bytes.
-        let message = messages(&*fresh.store).await.remove(0).len();
+        let message = messages(&*fresh.store, query(TypeSet::all())).await;
+        let message = message[0].len();
         for (max_bytes, entries) in [
             (0, 1),
             (1, 1),
@@ -213,6 +214,11 @@ pub(super) async fn a_page_stops_at_its_bytes_and_holds_at_least_one_entry(fresh
                 max_bytes,
                 ..query(types.clone())
             };
+            assert_eq!(
+                messages(&*fresh.store, query.clone()).await.len(),
+                entries,
+                "{max_bytes}"
+            );
             assert_eq!(
                 fresh.store.page(query).await.unwrap().len(),
                 entries,
@@ -310,7 +316,7 @@ pub(super) async fn an_entry_reads_back_as_it_was_published(mut fresh: Fresh) {
         String::from_utf8(message).unwrap()
     });
     assert_eq!(
-        messages(&*fresh.store).await,
+        messages(&*fresh.store, query(TypeSet::all())).await,
         written.collect::<Vec<String>>()
     );
 }
