@@ -285,7 +285,10 @@ impl Drop for Piece {
     fn drop(&mut self) {
         let mut unsent = lock(&self.call.unsent);
         unsent.pieces -= 1;
-        unsent.since = self.call.activity.now();
+        // Of nothing that is on its way it does not matter.
+        if unsent.pieces > 0 {
+            unsent.since = self.call.activity.now();
+        }
     }
 }
 

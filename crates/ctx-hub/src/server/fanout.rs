@@ -140,7 +140,8 @@ impl Feed {
 
     /// The messages; after an error there are none.
     pub(super) fn into_pieces(self) -> impl Stream<Item = Result<Piece, Status>> + Send {
-        stream::unfold(Some(self), |feed| async move {
+        // What is moved in and out of the stream with each piece is short.
+        stream::unfold(Some(Box::new(self)), |feed| async move {
             let mut feed = feed?;
             match feed.next().await {
                 Ok(Some(piece)) => {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ctx_config::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -24,7 +24,8 @@ use crate::types::{Sequence, TypeSet};
 /// The end of the log.
 pub(super) struct Recent {
     store: Arc<dyn Store>,
-    end: Mutex<End>,
+    /// Read by every listener for every entry, by many of them at a time.
+    end: RwLock<End>,
     /// Up to where listeners may read. Announced here and not by the store, so that the writer
     /// wakes one task and not every listener; and to one group of them after the other, so that
     /// whoever publishes does not stand in line behind all of them. Those of one connection are in
@@ -63,7 +64,7 @@ impl Recent {
         let head = *store.head().borrow();
         Self {
             store,
-            end: Mutex::new(End::after(head)),
+            end: RwLock::new(End::after(head)),
             heads: std::array::from_fn(|_| watch::Sender::new(head)),
             connections: AtomicUsize::new(0),
             turns: Arc::new(Semaphore::new(limits::STREAM_READERS)),
@@ -84,7 +85,7 @@ impl Recent {
     /// Keeps up with the store, until that is closed.
     pub(super) async fn follow(&self) {
         let mut stored = self.store.head();
-        let mut known = self.lock().until;
+        let mut known = self.end().until;
         loop {
             let until = *stored.borrow_and_update();
             while known < until {
@@ -103,7 +104,7 @@ impl Recent {
 
     /// What comes next after `read`, up to `until`; `None` when it has to be read from the store.
     pub(super) fn after(&self, read: Sequence, until: Sequence, types: &TypeSet) -> Option<Batch> {
-        let end = self.lock();
+        let end = self.end();
         if read < end.since || read >= end.until {
             return None;
         }
@@ -164,7 +165,7 @@ impl Recent {
 
     /// Leaves out what is new up to `until`: whoever comes reads it from the store.
     fn skip(&self, until: Sequence) -> Sequence {
-        *self.lock() = End::after(until);
+        *self.end_mut() = End::after(until);
         until
     }
 
@@ -180,13 +181,13 @@ impl Recent {
         match self.read(query).await {
             Ok(messages) => {
                 let last = messages.last().map_or(until, Ready::sequence);
-                self.lock().extend(messages, last);
+                self.end_mut().extend(messages, last);
                 last
             }
             Err(error) => {
                 // Listeners read the store themselves, and are told what is wrong with it.
                 tracing::warn!(error = error.message(), "cannot read what is new");
-                *self.lock() = End::after(until);
+                *self.end_mut() = End::after(until);
                 until
             }
         }
@@ -223,8 +224,12 @@ impl Recent {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, End> {
-        lock(&self.end)
+    fn end(&self) -> RwLockReadGuard<'_, End> {
+        self.end.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_mut(&self) -> RwLockWriteGuard<'_, End> {
+        self.end.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -380,10 +385,10 @@ mod tests {
         let mut known = Sequence::new(0);
         while known < until {
             known = recent.advance(known, until).await;
-            assert!(recent.lock().bytes <= limits::RECENT_BYTES);
+            assert!(recent.end().bytes <= limits::RECENT_BYTES);
         }
         assert_eq!(taken(&recent, 0, until.get(), &TypeSet::all()), None);
-        let since = recent.lock().since.get();
+        let since = recent.end().since.get();
         assert!(since > 0 && since < until.get());
         let all: Vec<u64> = (since + 1..=until.get()).collect();
         assert_eq!(
