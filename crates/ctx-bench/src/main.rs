@@ -29,8 +29,13 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 
 use crate::args::{Args, Command};
+
+/// That of `ctx`, so that no limit is slower for want of it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What can go wrong with the program itself.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

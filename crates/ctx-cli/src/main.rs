@@ -16,6 +16,7 @@ mod ui;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 
 use crate::args::{Args, Colour};
 use crate::commands::Cx;
@@ -23,6 +24,11 @@ use crate::env::Environment;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::ui::Screen;
+
+/// What a sync reads on one thread it lets go of on another, which the C library's allocator makes
+/// both wait for (specs/0030-allocator.md).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     ctx_io::failpoint::start();
