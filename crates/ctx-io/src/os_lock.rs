@@ -42,6 +42,9 @@ fn answer(ask: impl Fn() -> Result<(), TryLockError>) -> io::Result<OsLock> {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 continue;
             }
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(OsLock::Refused)
+            }
             Err(TryLockError::Error(error)) if is_unsupported(&error) => Ok(OsLock::Unsupported),
             Err(TryLockError::Error(error)) => Err(error),
         };

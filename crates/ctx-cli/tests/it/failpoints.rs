@@ -5,6 +5,7 @@ mod backup;
 mod broken_disk;
 mod hub;
 mod killed;
+mod looking;
 mod namespaces;
 mod no_os_locks;
 mod order;

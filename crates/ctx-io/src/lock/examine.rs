@@ -157,13 +157,13 @@ impl Sight {
         self.os_lock == OsLock::Refused
     }
 
-    /// Refused, although its record looks dead or is lost: someone is taking it over, or only
-    /// looks.
+    /// Refused, although its record looks dead or is lost, or it is an older program's, which never
+    /// asks for that lock: someone is taking it over, or only looks.
     pub(super) fn is_settling(&self) -> bool {
         self.is_refused()
             && match &self.content {
                 Content::Ours(record) | Content::Newer(record) => record.looks_dead(),
-                Content::NotOurs(why) => *why == Why::Unrecorded,
+                Content::NotOurs(_) => true,
             }
     }
 
