@@ -5,45 +5,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{Entry, EntryMeta, EntryView};
-use crate::types::{Chain, EntryType, HubId, Sequence};
-
-/// An entry on its way into a log.
-#[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
-    pub(super) sequence: Sequence,
-    pub(super) id: &'a str,
-    pub(super) entry_type: EntryType,
-    pub(super) origin: &'a str,
-    pub(super) timestamp: i64,
-    pub(super) meta: &'a EntryMeta,
-    pub(super) content: &'a str,
-}
-
-impl<'a> Fields<'a> {
-    /// The entry that they are of, when `chain` is the hash at it.
-    pub(super) fn view(&self, chain: Chain) -> EntryView<'a> {
-        let Self {
-            sequence,
-            id,
-            entry_type,
-            origin,
-            timestamp,
-            meta,
-            content,
-        } = *self;
-        EntryView {
-            id,
-            entry_type,
-            content,
-            origin,
-            timestamp,
-            sequence,
-            meta: meta.view(),
-            chain: Some(chain),
-        }
-    }
-}
+use crate::entry::{Entry, EntryView};
+use crate::types::{Chain, HubId};
 
 impl Chain {
     /// The hash of the log `hub` before its first entry. Two logs never agree by accident, not
@@ -57,27 +20,20 @@ impl Chain {
     /// the first one). What the entry says of its own hash is not looked at.
     #[must_use]
     pub fn after(self, entry: &Entry) -> Self {
-        self.link(&Fields {
-            sequence: entry.sequence,
-            id: entry.id.as_str(),
-            entry_type: entry.entry_type,
-            origin: &entry.origin,
-            timestamp: entry.timestamp,
-            meta: &entry.meta,
-            content: &entry.content,
-        })
+        self.link(&entry.view())
     }
 
-    /// [`Chain::after`] of an entry that is not stored yet.
-    pub(super) fn link(self, entry: &Fields<'_>) -> Self {
-        let Fields {
-            sequence,
+    /// [`Chain::after`] of an entry that is borrowed.
+    pub(super) fn link(self, entry: &EntryView<'_>) -> Self {
+        let EntryView {
             id,
             entry_type,
+            content,
             origin,
             timestamp,
+            sequence,
             meta,
-            content,
+            chain: _,
         } = *entry;
         let [display_name, host, tool, via] = meta.fields().map(|(_, value)| value);
         let mut hash = Sha256::new()
@@ -113,7 +69,8 @@ fn first_half(hash: Sha256) -> Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::EntryId;
+    use crate::entry::EntryMeta;
+    use crate::types::{EntryId, EntryType, Sequence};
 
     fn hub() -> HubId {
         "00112233445566778899aabbccddeeff".parse().unwrap()

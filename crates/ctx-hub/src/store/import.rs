@@ -10,24 +10,13 @@ use zeroize::Zeroizing;
 
 use super::error::{ImportFault, StoreError};
 use super::notice::Notice;
-use crate::entry::EntryMeta;
+use crate::entry::{Entry, EntryMeta};
 use crate::secret::TokenHash;
-use crate::types::{ClientId, EntryId, EntryType, Sequence};
+use crate::types::{ClientId, EntryId, Sequence};
 
 /// The files of an older hub in a data directory.
 pub(super) struct OldFiles {
     dir: DataDir,
-}
-
-/// An entry of an older hub. It keeps the sequence that it has: projects have cursors past it.
-pub(super) struct OldEntry {
-    pub(super) sequence: Sequence,
-    pub(super) id: EntryId,
-    pub(super) entry_type: EntryType,
-    pub(super) origin: String,
-    pub(super) timestamp: i64,
-    pub(super) meta: EntryMeta,
-    pub(super) content: String,
 }
 
 /// A client of an older hub. Its token is known by its hash from here on.
@@ -210,8 +199,8 @@ impl Entries {
         }
     }
 
-    /// The next entry; `None` at the end, or where the last line breaks off.
-    pub(super) fn next(&mut self) -> Result<Option<OldEntry>, StoreError> {
+    /// The next entry, under the sequence that it has: projects have cursors past it. `None` at the end, or where the last line breaks off.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, StoreError> {
         let Some(lines) = &mut self.lines else {
             return Ok(None);
         };
@@ -253,7 +242,7 @@ impl Entries {
 }
 
 /// A line as an entry. Limits are not checked: what was accepted once is kept.
-fn check(line: EntryLine, previous: Sequence) -> Result<OldEntry, ImportFault> {
+fn check(line: EntryLine, previous: Sequence) -> Result<Entry, ImportFault> {
     let sequence = storable(line.sequence)?;
     if sequence <= previous {
         return Err(ImportFault::NotRising {
@@ -261,7 +250,7 @@ fn check(line: EntryLine, previous: Sequence) -> Result<OldEntry, ImportFault> {
             found: sequence,
         });
     }
-    Ok(OldEntry {
+    Ok(Entry {
         sequence,
         id: EntryId::try_from(line.id)?,
         entry_type: line.entry_type.parse()?,
@@ -274,6 +263,7 @@ fn check(line: EntryLine, previous: Sequence) -> Result<OldEntry, ImportFault> {
             via: line.meta.via,
         },
         content: line.content,
+        chain: None,
     })
 }
 

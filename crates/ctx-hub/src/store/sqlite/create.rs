@@ -9,7 +9,6 @@ use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::write::Tip;
 use super::{connection, file, now, rows, schema, write};
-use crate::store::chain::Fields;
 use crate::store::error::{ImportFault, StoreError};
 use crate::store::import::{Entries, OldFiles};
 use crate::store::notice::Notice;
@@ -103,16 +102,7 @@ fn import_entries(
     let mut tally = write::Tally::new();
     let mut count = 0;
     while let Some(entry) = entries.next()? {
-        let new = Fields {
-            sequence: entry.sequence,
-            id: entry.id.as_str(),
-            entry_type: entry.entry_type,
-            origin: &entry.origin,
-            timestamp: entry.timestamp,
-            meta: &entry.meta,
-            content: &entry.content,
-        };
-        write::insert(transaction, tip, &new).map_err(failed)?;
+        write::insert(transaction, tip, entry.view()).map_err(failed)?;
         *tally.entry((entry.origin, entry.entry_type)).or_default() += 1;
         count += 1;
     }

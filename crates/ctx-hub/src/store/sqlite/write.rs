@@ -8,7 +8,6 @@ use super::admin;
 use super::rows::{self, client_columns, message_columns};
 use super::tokens;
 use crate::entry::{EntryDraft, EntryView};
-use crate::store::chain::Fields;
 use crate::store::{Client, NewToken};
 use crate::types::{Chain, ClientId, EntryType, ProjectName, Sequence};
 use crate::wire::json;
@@ -72,16 +71,17 @@ pub(super) fn append(
             sequences.push(known);
             continue;
         }
-        let entry = Fields {
-            sequence: next(tip.head)?,
+        let entry = EntryView {
             id,
             entry_type: draft.entry_type(),
+            content: draft.content(),
             origin,
             timestamp: draft.timestamp(),
-            meta: draft.meta(),
-            content: draft.content(),
+            sequence: next(tip.head)?,
+            meta: draft.meta().view(),
+            chain: None,
         };
-        insert(connection, tip, &entry)?;
+        insert(connection, tip, entry)?;
         *tally
             .entry((origin.to_owned(), draft.entry_type()))
             .or_default() += 1;
@@ -112,14 +112,18 @@ fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<Sequence>
     Ok(None)
 }
 
-/// Stores one entry as it is, at the end of the log, which `tip` is afterwards.
+/// Stores one entry at the end of the log, which `tip` is afterwards, with the hash that it has there.
 pub(super) fn insert(
     connection: &Connection,
     tip: &mut Tip,
-    entry: &Fields<'_>,
+    entry: EntryView<'_>,
 ) -> rusqlite::Result<()> {
-    let chain = tip.chain.link(entry);
-    put(connection, &entry.view(chain))?;
+    let chain = tip.chain.link(&entry);
+    let chained = EntryView {
+        chain: Some(chain),
+        ..entry
+    };
+    put(connection, &chained)?;
     *tip = Tip {
         head: entry.sequence,
         chain,
