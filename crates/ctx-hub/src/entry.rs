@@ -3,6 +3,7 @@
 use ctx_config::limits;
 
 use crate::types::{Chain, EntryId, EntryType, Sequence};
+use crate::wire::json::string_bytes;
 
 /// What a publisher says of itself. The hub does not vouch for it; empty means not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,16 +200,13 @@ impl EntryDraft {
         self.entry_type
     }
 
-    /// How many bytes it takes: id, content and meta.
+    /// How many bytes its id, content and meta take where they are stored, which is as JSON: that
+    /// writes a quote and the end of a line as two bytes, and other control characters as up to six.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let meta: usize = self
-            .meta
-            .fields()
-            .iter()
-            .map(|(_, value)| value.len())
-            .sum();
-        let bytes = self.id.as_str().len() + self.content.len() + meta;
+        let meta = self.meta.fields().map(|(_, value)| value);
+        let texts = [self.id.as_str(), &self.content].into_iter().chain(meta);
+        let bytes: usize = texts.map(string_bytes).sum();
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 

@@ -70,12 +70,12 @@ pub enum AppendError {
         source: io::Error,
     },
     /// An append failed, and so did cutting it back: the file may have a tail.
-    #[error("cannot append to {path}, nor cut it back to {length} bytes ({cut})")]
+    #[error("cannot append to {path}, nor cut off the {written} bytes that it got ({cut})")]
     Tail {
         /// The file.
         path: Utf8PathBuf,
-        /// The length that the file should have.
-        length: u64,
+        /// How much was written of it.
+        written: u64,
         /// Why it could not be cut back.
         cut: io::Error,
         /// Why the append failed.
@@ -245,23 +245,27 @@ impl AppendFile {
     /// written could not be cut off again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
         let mut rest = bytes;
-        let written = write_all(&mut self.file, &mut rest)
+        let done = write_all(&mut self.file, &mut rest)
             .and_then(|()| failpoint::reach_at("append.written", &self.path));
-        let Err(source) = written else {
+        let Err(source) = done else {
             return Ok(());
         };
-        // Asked only now, for most appends succeed: what is behind the earlier end is ours.
-        let part = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
-        let length = self.len()?.saturating_sub(part);
-        match self.file.set_len(length) {
+        let written = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
+        match self.cut_off(written) {
             Ok(()) => Err(self.at(Step::Append)(source)),
             Err(cut) => Err(AppendError::Tail {
                 path: self.path.clone(),
-                length,
+                written,
                 cut,
                 source,
             }),
         }
+    }
+
+    /// Cuts off the last `bytes`. How long the file is is asked only here, for most appends succeed.
+    fn cut_off(&self, bytes: u64) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        self.file.set_len(length.saturating_sub(bytes))
     }
 
     /// Makes what was appended durable, and the file's name.

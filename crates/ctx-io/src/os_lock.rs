@@ -42,6 +42,7 @@ fn answer(ask: impl Fn() -> Result<(), TryLockError>) -> io::Result<OsLock> {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 continue;
             }
+            // Of a step that fails on purpose; from the system it comes as the case above.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 Ok(OsLock::Refused)
             }

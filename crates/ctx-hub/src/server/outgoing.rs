@@ -105,6 +105,8 @@ impl Ready {
         let json = self.json.get(PREFIX_BYTES..).unwrap_or_default();
         let json = str::from_utf8(json).map_err(|error| status::unreadable(&error))?;
         write(&mut proto, encoding, json)?;
+        // What is kept for as long as others may want it takes no more room than it needs.
+        let proto = proto.into_boxed_slice();
         Ok(self.proto.get_or_init(|| proto.into()).clone())
     }
 }

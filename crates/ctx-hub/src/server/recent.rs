@@ -195,23 +195,25 @@ impl Recent {
 
     /// The messages of a page.
     async fn read(&self, query: PageQuery) -> Result<Vec<Ready>, Status> {
-        let messages = Arc::new(Mutex::new(Ok(Vec::new())));
-        let reading = Arc::clone(&messages);
+        let kept = Arc::new(Mutex::new((Vec::new(), None)));
+        let keeping = Arc::clone(&kept);
         let each = move |message: StoredMessage<'_>| {
-            let mut messages = lock(&reading);
-            match (Ready::new(message), &mut *messages) {
-                (Ok(ready), Ok(messages)) => {
+            let (messages, failed) = &mut *lock(&keeping);
+            match Ready::new(message) {
+                Ok(ready) => {
                     messages.push(ready);
-                    return ControlFlow::Continue(());
+                    ControlFlow::Continue(())
                 }
-                (Err(status), messages) => *messages = Err(status),
-                (Ok(_), Err(_)) => {}
+                Err(status) => {
+                    *failed = Some(status);
+                    ControlFlow::Break(())
+                }
             }
-            ControlFlow::Break(())
         };
         let visited = self.store.visit(query, Box::new(each)).await;
         visited.map_err(status::of_store)?;
-        std::mem::replace(&mut *lock(&messages), Ok(Vec::new()))
+        let (messages, failed) = std::mem::take(&mut *lock(&kept));
+        failed.map_or(Ok(messages), Err)
     }
 
     /// Tells the listeners. Between two groups everything else that is ready has its turn.

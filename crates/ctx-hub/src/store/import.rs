@@ -199,7 +199,8 @@ impl Entries {
         }
     }
 
-    /// The next entry, under the sequence that it has: projects have cursors past it. `None` at the end, or where the last line breaks off.
+    /// The next entry, under the sequence that it has: projects have cursors past it. `None` at the
+    /// end, or where the last line breaks off.
     pub(super) fn next(&mut self) -> Result<Option<Entry>, StoreError> {
         let Some(lines) = &mut self.lines else {
             return Ok(None);

@@ -192,6 +192,17 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &EntryView<'_>) {
     out.push(b'}');
 }
 
+/// How many bytes `text` is between the quotes of a JSON string.
+#[must_use]
+pub fn string_bytes(text: &str) -> usize {
+    let written = |byte| match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(written).sum()
+}
+
 fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
@@ -656,6 +667,8 @@ mod tests {
             write_entry(&mut written, &entry);
             let message = super::super::convert::entry_to_wire(&entry);
             prop_assert_eq!(written, serde_json::to_vec(&message).unwrap());
+            let quoted = serde_json::to_vec(content).unwrap();
+            prop_assert_eq!(string_bytes(content) + 2, quoted.len());
         }
     }
 }

@@ -189,7 +189,7 @@ impl Seen {
     }
 }
 
-/// Looks until what is seen stands still: a takeover under way gets the time it needs.
+/// Looks until what is seen stands still: a takeover or a look under way gets the time it needs.
 fn settled(path: &Utf8Path, ask: Ask) -> Result<Option<Seen>, LockError> {
     let mut pace = Pace::new(Wait::No);
     loop {

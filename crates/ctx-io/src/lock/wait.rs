@@ -11,7 +11,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The part of its time so far that a contender lets pass before it looks again: so much longer
 /// than needed does it wait at most, and its looks grow with the logarithm of its time.
 const PART: u32 = 8;
-/// How long a lock may be refused while its record looks dead.
+/// How long a lock may be refused that nobody who lives seems to hold.
 const SETTLE: Duration = Duration::from_millis(300);
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 const CHURN_PAUSE: Duration = Duration::from_millis(1);
@@ -53,7 +53,7 @@ impl Pace {
         true
     }
 
-    /// Pauses for a takeover under way to come to its end; `false` when that takes too long.
+    /// Pauses for a takeover or a look under way to come to its end; `false` when that takes too long.
     pub(super) fn settle(&mut self) -> bool {
         let since = *self.settling_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= SETTLE {

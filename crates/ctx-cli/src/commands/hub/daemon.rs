@@ -221,7 +221,11 @@ fn silent(mut child: Child, data: &DataDir) -> CliError {
         Exit::Unreachable,
         format!("the hub did not answer within {waited} s and was ended"),
     )
-    .hint(format!("its log is in {}", data.log()));
+    .hint(format!(
+        "its log is in {}; a large store of an earlier version takes longer at its first start: \
+         start it once without --daemon",
+        data.log()
+    ));
     match killed {
         Ok(_) => error,
         Err(source) => error.because(source),

@@ -278,7 +278,8 @@ impl Store for SqliteStore {
         quota: Quota,
     ) -> Result<Vec<Sequence>, StoreError> {
         let Client { id, project, .. } = client.clone();
-        let weight = drafts.iter().map(|draft| draft.content().len()).sum();
+        let weight = drafts.iter().map(EntryDraft::bytes).sum::<u64>();
+        let weight = usize::try_from(weight).unwrap_or(usize::MAX);
         let stored = self.write(weight, move |connection, tip| {
             // In the transaction that stores: whoever was told that the client is revoked can rely
             // on it, even while a publish that was let in before waits in line.

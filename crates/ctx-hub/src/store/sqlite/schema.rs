@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{messages, rehash};
+use super::{messages, rehash, wal};
 
 /// The mark in the file's header by which a store of ours is known: `ctxh`.
 pub(super) const APPLICATION_ID: u32 = 0x6374_7868;
@@ -84,6 +84,11 @@ pub(super) fn migrate(
         computed = computed.max(Some(entries));
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
+        if entries > 0 {
+            // What was written anew stands in the write-ahead log, and is not to stand there for longer
+            // than it has to: it takes as much room again.
+            wal::empty(connection);
+        }
     }
     Ok(computed)
 }

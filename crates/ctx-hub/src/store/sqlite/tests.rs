@@ -135,6 +135,80 @@ async fn two_ids_of_one_hash_are_two_entries() {
 }
 
 #[tokio::test]
+async fn an_id_whose_message_is_damaged_is_known_all_the_same() {
+    let (_dir, data) = data_dir();
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    let mine = || vec![draft("mine", "")];
+    let first = store.append(&client(), mine()).await.unwrap();
+    for damage in ["{", "{\"id\":\"\"}"] {
+        store
+            .write(0, move |connection, _| {
+                connection.execute("UPDATE entries SET message = ?1", [damage])
+            })
+            .await
+            .unwrap();
+        assert_eq!(store.append(&client(), mine()).await.unwrap(), first);
+    }
+}
+
+/// As a crash leaves it: entries are messages, and nothing finds them by id or type yet.
+#[tokio::test]
+async fn a_store_between_the_two_steps_of_the_upgrade_goes_on() {
+    let (_dir, data) = data_dir();
+    file::create_private(&data.store()).unwrap();
+    let mut engine = Connection::open(data.store()).unwrap();
+    engine
+        .pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .unwrap();
+    schema::migrate(&mut engine, &schema::MIGRATIONS[..6]).unwrap();
+    let hub = HubId::random().unwrap();
+    let mut chain = Chain::genesis(&hub);
+    for sequence in 1..=3_i64 {
+        let id = format!("id-{sequence}");
+        let entry = Entry {
+            id: EntryId::try_from(id.clone()).unwrap(),
+            entry_type: EntryType::Task,
+            content: "x".to_owned(),
+            origin: "alpha".to_owned(),
+            timestamp: 7,
+            sequence: Sequence::new(sequence.unsigned_abs()),
+            meta: EntryMeta::default(),
+            chain: None,
+        };
+        chain = chain.after(&entry);
+        let row = (sequence, rows::id_hash(&id), id, chain.to_bytes());
+        engine
+            .execute(
+                "INSERT INTO entries VALUES (?1, ?2, ?3, 4, 'alpha', 7, '', '', '', '', 'x', ?4)",
+                row,
+            )
+            .unwrap();
+    }
+    engine
+        .execute(
+            "INSERT INTO log (one, hub_id, head, created_at, chain) VALUES (1, ?1, 3, 0, ?2)",
+            (hub.as_str(), chain.to_bytes()),
+        )
+        .unwrap();
+    engine
+        .execute("INSERT INTO counts VALUES ('alpha', 4, 3)", [])
+        .unwrap();
+    let moved = schema::migrate(&mut engine, &schema::MIGRATIONS[..7]).unwrap();
+    assert_eq!(moved, Some(3));
+    assert_eq!(schema::format(&engine).unwrap(), 7);
+    drop(engine);
+    let report = verify::verify(&data, &mut |_| {}).unwrap();
+    assert_eq!(report.entries, 3);
+    let mut of_store = report.findings.iter().filter(|f| f.path == data.store());
+    assert_eq!(of_store.next(), None);
+
+    let (store, _) = SqliteStore::open(&data).unwrap();
+    assert_eq!(ids(&store).await, ["id-1", "id-2", "id-3"]);
+    let again = store.append(&client(), vec![draft("id-2", "")]).await;
+    assert_eq!(again.unwrap(), [Sequence::new(2)]);
+}
+
+#[tokio::test]
 async fn a_failing_change_fails_alone_in_its_group() {
     let (_dir, data) = data_dir();
     let store = Arc::new(SqliteStore::open(&data).unwrap().0);

@@ -99,14 +99,15 @@ fn next(head: Sequence) -> rusqlite::Result<Sequence> {
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, head))
 }
 
-/// The sequence of an id. The hash finds the candidates, the id decides.
+/// The sequence of an id. The hash finds the candidates, the id decides. One that cannot be read any
+/// more has it: the hash says so, and who sends it again must not be kept from everything else.
 fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<Sequence>> {
     let mut statement = connection.prepare_cached(ALIKE)?;
     let mut alike = statement.query([rows::id_hash(id)])?;
     while let Some(row) = alike.next()? {
-        let entry = rows::entry(row)?;
-        if entry.id.as_str() == id {
-            return Ok(Some(entry.sequence));
+        let is_another = rows::entry(row).is_ok_and(|entry| entry.id.as_str() != id);
+        if !is_another {
+            return rows::sequence(row, 0).map(Some);
         }
     }
     Ok(None)

@@ -14,6 +14,7 @@ use super::folder::Kept;
 use super::report::{StoreFindingKind as Kind, StoreProgress, StoreReport};
 use crate::entry::Entry;
 use crate::types::{Chain, EntryType, Sequence};
+use crate::wire::json;
 
 /// Faults of its pages that the engine lists before it gives up.
 const PAGE_FAULTS: u32 = 100;
@@ -28,6 +29,7 @@ const MESSAGES: Rows = Rows {
         ", type, chain, id_hash FROM entries ORDER BY sequence"
     ),
     entry: rows::entry,
+    message: Some(1),
     entry_type: 2,
     chain: 3,
     id_hash: 4,
@@ -40,6 +42,7 @@ const COLUMNS: Rows = Rows {
         ", chain, id_hash FROM entries ORDER BY sequence"
     ),
     entry: columns::entry,
+    message: None,
     entry_type: 2,
     chain: 10,
     id_hash: 11,
@@ -74,6 +77,7 @@ type Tally = BTreeMap<(String, EntryType), u64>;
 struct Rows {
     sql: &'static str,
     entry: fn(&Row<'_>) -> rusqlite::Result<Entry>,
+    message: Option<usize>,
     entry_type: usize,
     chain: usize,
     id_hash: usize,
@@ -317,9 +321,20 @@ impl Scan<'_> {
             .or_default() += 1;
     }
 
-    /// What stands beside an entry, to find it by, against what it says itself.
+    /// How an entry is written, and what stands beside it to find it by, against what it says itself.
     fn columns_beside(&mut self, rows_of: &Rows, row: &Row<'_>, entry: &Entry) {
         let mut found = |what| self.found(Kind::Entry, Some(entry.sequence), what);
+        if let Some(column) = rows_of.message {
+            let mut written = Vec::new();
+            json::write_entry(&mut written, &entry.view());
+            let stored = row
+                .get_ref(column)
+                .ok()
+                .and_then(|value| value.as_bytes().ok());
+            if stored != Some(written.as_slice()) {
+                found("says what it says in other words than its message was written in");
+            }
+        }
         let hash: rusqlite::Result<i64> = row.get(rows_of.id_hash);
         if hash.ok() != Some(rows::id_hash(entry.id.as_str())) {
             found("is not found by its id: the hash of the id is another one's");
